@@ -1,0 +1,1 @@
+"""What was simulated: reading, unwrapping, storing and checking trajectories."""
