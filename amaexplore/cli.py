@@ -1,0 +1,193 @@
+"""The command line: ``amaexplore``, ``explore``, ``lab``, ``analyze``, ``check``, ``simulate``.
+
+Exit code 0: fine. 2: bad input, one sentence on stderr, nothing written. 130: interrupted.
+"""
+
+import argparse
+import json
+import sys
+
+from . import __version__
+from .errors import AmaError, InputError
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a wrong call gets one sentence instead of the usage block."""
+
+    def error(self, message):
+        raise InputError(f"{message[0].upper()}{message[1:]}; see '{self.prog} --help'.")
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return options.run(options) or 0
+    except AmaError as error:
+        print(f"amaexplore: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("amaexplore: interrupted; nothing half-written is kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `amaexplore ... | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser():
+    parser = _Parser(prog="amaexplore", description="All-atom multiscale analysis: from atoms to reduced densities.")
+    parser.add_argument("--version", action="version", version=f"amaexplore {__version__}")
+    parser.set_defaults(run=_explore, files=[], topology=None, port=None, no_browser=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    explore = commands.add_parser("explore", help="open the explorer in the browser (default: on the embedded demo)")
+    _input(explore, required=False)
+    _server(explore)
+    explore.set_defaults(run=_explore)
+
+    lab = commands.add_parser("lab", help="open JupyterLab with the notebooks")
+    _server(lab)
+    lab.set_defaults(run=_lab)
+
+    analyze = commands.add_parser("analyze", help="γ, θ, f^th and the regime of a selection, as text, JSON and HTML")
+    _input(analyze)
+    analyze.add_argument("--select", metavar="S", help="the nanoparticle, in mdtraj's selection language")
+    analyze.add_argument("--regime", choices=["smoluchowski", "fokker-planck", "both"], default="both")
+    analyze.add_argument("--window", type=float, metavar="PS", help="correlation window t0, ps (default: proposed)")
+    analyze.add_argument("--estimator", metavar="NAME", help="default: the memory kernel where the data allows it")
+    analyze.add_argument("--temperature", type=float, metavar="K", help="default: measured from the velocities")
+    analyze.add_argument("--axis", choices=["x", "y", "z"], default="x", help="axis of f^th(R) and of the density")
+    analyze.add_argument("--json", metavar="FILE", help="write the numbers as JSON ('-': to standard output)")
+    analyze.add_argument("--report", metavar="FILE", help="write one HTML page with the plots, readable offline")
+    analyze.set_defaults(run=_analyze)
+
+    check = commands.add_parser("check", help="what is in the files, and what is wrong with them")
+    _input(check)
+    check.add_argument("--select", metavar="S", help="also check these atoms as the nanoparticle")
+    check.set_defaults(run=_check)
+
+    simulate = commands.add_parser("simulate", help="run an embedded simulation and write it as H5MD")
+    simulate.add_argument("demo", metavar="DEMO", nargs="?", help="its name; without one, the list is printed")
+    simulate.add_argument("--output", metavar="FILE", help="an .h5md file")
+    simulate.add_argument("--seed", type=int, default=None)
+    simulate.set_defaults(run=_simulate)
+    return parser
+
+
+def _input(command, required=True):
+    command.add_argument("files", nargs="+" if required else "*", metavar="FILE", help="trajectory or series files")
+    command.add_argument("--topology", metavar="T", help="TPR, GRO, PDB, PRMTOP, PSF, ... of the same atoms")
+    command.add_argument("--units", metavar="U", help="LAMMPS units where the file does not say (real, metal, lj, ...)")
+    command.add_argument("--timestep", type=float, metavar="PS", help="time between frames where the file does not say")
+
+
+def _server(command):
+    command.add_argument("--port", type=int, help="default: the first free one from 8888")
+    command.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+
+
+def _explore(options):
+    from .explorer.serve import open_app
+
+    return open_app(options.files, topology=options.topology, port=options.port, browser=not options.no_browser)
+
+
+def _lab(options):
+    from .explorer.serve import open_lab
+
+    return open_lab(port=options.port, browser=not options.no_browser)
+
+
+def _load(options, progress=None):
+    """The trajectory, or the series, that the files hold."""
+    from .trajectory.readers import load
+    from .trajectory.series_files import is_series_file, load_series
+
+    if all(is_series_file(path) for path in options.files):
+        return load_series(options.files if len(options.files) > 1 else options.files[0])
+    return load(
+        options.files,
+        topology=options.topology,
+        units=options.units,
+        timestep=options.timestep,
+        progress=progress,
+    )
+
+
+def _analyze(options):
+    from .analysis import analyze
+    from .files import writable_target, write_text
+
+    for target in (options.json, options.report):
+        if target is not None and target != "-":
+            writable_target(target)
+    with _progress() as progress:
+        source = _load(options, progress)
+    analysis = analyze(
+        source,
+        select=options.select,
+        regime=options.regime,
+        window=options.window,
+        estimator=options.estimator,
+        temperature=options.temperature,
+        axis=options.axis,
+    )
+    document = json.dumps(analysis.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    if options.report is not None:
+        analysis.report(options.report)
+    if options.json == "-":
+        sys.stdout.write(document)
+        return
+    if options.json is not None:
+        write_text(options.json, document)
+    print(analysis.text())
+
+
+def _check(options):
+    from .trajectory.checks import check
+
+    with _progress() as progress:
+        source = _load(options, progress)
+    print(check(source, subset=options.select).text())
+
+
+def _simulate(options):
+    from .files import writable_target
+    from .simulate.demo import demo, demos
+
+    if options.demo is None:
+        print(demos())
+        return
+    if options.output is None:
+        raise InputError(f"Say where to write: amaexplore simulate {options.demo} --output run.h5md.")
+    writable_target(options.output)
+    with _progress() as progress:
+        settings = {} if options.seed is None else {"seed": options.seed}
+        trajectory = demo(options.demo, cache=False, progress=progress, **settings)
+    trajectory.save(options.output)
+    print(f"{options.output}: {trajectory}")
+
+
+class _progress:
+    """A progress bar on stderr, shown only to a person."""
+
+    def __enter__(self):
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=1.0, leave=False, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}| {elapsed}<{remaining}"
+        )
+        return self._update
+
+    def _update(self, fraction, text=""):
+        self._bar.n = min(max(fraction, 0.0), 1.0)
+        self._bar.set_description(text)
+
+    def __exit__(self, *error):
+        self._bar.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

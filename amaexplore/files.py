@@ -1,0 +1,56 @@
+"""Writing files so that a reader never meets half of one."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import InputError
+
+__all__ = ["replacing", "writable_target", "write_text"]
+
+
+def writable_target(path):
+    """The path of a file that is about to be written, checked before the work begins.
+
+    Raises
+    ------
+    InputError
+        Its folder does not exist or cannot be written to, or it is a folder itself.
+    """
+    path = Path(path).expanduser()
+    folder = path.parent
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: it is a folder; give a file name in it.")
+    if not folder.is_dir():
+        raise InputError(f"Cannot write {path}: the folder {folder} does not exist; make it first.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"Cannot write {path}: no permission to write in {folder}; choose another folder.")
+    return path
+
+
+@contextmanager
+def replacing(path):
+    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when not."""
+    path = writable_target(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        # mkstemp makes files private; the result gets the permissions any new file would have
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write a text file in one go, replacing what was there."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
