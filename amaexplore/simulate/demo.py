@@ -1,0 +1,313 @@
+"""The embedded demos: small simulations that run in under a minute and are remembered.
+
+``amaexplore.demos()`` lists them with what each should give; ``amaexplore.demo(name)`` is the trajectory.
+"""
+
+import hashlib
+import html
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from ..errors import AmaError, InputError, Notice
+from ..files import write_text
+from ..trajectory.trajectory import Trajectory
+from .dynamics import Engine, equilibrate
+from .systems import argon_nanoparticle
+
+__all__ = ["Demo", "DemoList", "demo", "demos"]
+
+CACHE_FORMAT = 1
+"""Raised whenever the same settings would give another trajectory or another file."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One embedded simulation: what it is, how it is run, and what it should give.
+
+    Parameters
+    ----------
+    name : str
+    summary : str
+        What is simulated.
+    build : callable
+        Makes the `MolecularSystem`; its keyword arguments can be overridden in `demo`.
+    duration : float, ps
+    stride : int
+        MD steps between stored frames.
+    equilibration : float, ps
+    expected : dict
+        Name of a quantity -> (value, standard error, unit), known from long runs.
+    """
+
+    name: str
+    summary: str
+    build: object = field(repr=False)
+    duration: float
+    stride: int
+    equilibration: float = 20.0
+    expected: Mapping = field(default_factory=dict)
+
+    def expectation(self):
+        """What it should give, as text."""
+        return ", ".join(f"{name} {value:g} ± {std:g} {unit}" for name, (value, std, unit) in self.expected.items())
+
+
+_DEMOS = {
+    entry.name: entry
+    for entry in [
+        Demo(
+            name="argon-nanoparticle",
+            summary="icosahedral particle of 13 argon atoms in 287 of argon at ρ* = 0.5 and 240 K",
+            build=argon_nanoparticle,
+            duration=400.0,
+            stride=4,
+            expected=MappingProxyType({"friction": (335.0, 15.0, "u/ps")}),
+        ),
+    ]
+}
+
+
+class DemoList(Mapping):
+    """The demos by name; printed as a table."""
+
+    def __getitem__(self, name):
+        return _DEMOS[name]
+
+    def __iter__(self):
+        return iter(_DEMOS)
+
+    def __len__(self):
+        return len(_DEMOS)
+
+    def __repr__(self):
+        return "\n".join(
+            f"{entry.name}: {entry.summary}; {entry.duration:g} ps. Expected: {entry.expectation()}."
+            for entry in _DEMOS.values()
+        )
+
+    def _repr_html_(self):
+        rows = "".join(
+            f"<tr><td><code>{html.escape(entry.name)}</code></td><td style='text-align:left'>{html.escape(entry.summary)}</td>"
+            f"<td>{entry.duration:g} ps</td><td style='text-align:left'>{html.escape(entry.expectation())}</td></tr>"
+            for entry in _DEMOS.values()
+        )
+        return f"<table><tr><th>demo</th><th>system</th><th>length</th><th>expected</th></tr>{rows}</table>"
+
+
+def demos():
+    """The embedded demos: names, what they are, what they should give.
+
+    Returns
+    -------
+    DemoList
+        A mapping from name to `Demo`.
+    """
+    return DemoList()
+
+
+def find_demo(name):
+    """The `Demo` of that name.
+
+    Raises
+    ------
+    InputError
+        There is none; the names there are.
+    """
+    try:
+        return _DEMOS[name]
+    except (KeyError, TypeError):
+        raise InputError(f"There is no demo {name!r}; there are: {', '.join(_DEMOS)}.") from None
+
+
+def demo(
+    name="argon-nanoparticle",
+    *,
+    seed=2026,
+    duration=None,
+    stride=None,
+    progress=None,
+    cache=True,
+    platform=None,
+    threads=1,
+    **settings,
+):
+    """The trajectory of an embedded simulation: simulated at first, read from the cache afterwards.
+
+    A bath equilibrated with a thermostat, then constant energy. Positions, velocities and forces of all atoms are of
+    the same time: velocities are the mean of the leapfrog integrator's half-step ones, v(t) = [v(t − dt/2) +
+    v(t + dt/2)]/2, and forces are m dv/dt over the same step. The total momentum is zero.
+
+    Parameters
+    ----------
+    name : str
+        See `demos`.
+    seed : int
+        The same seed gives the same trajectory (on the same platform of the same machine).
+    duration : float, ps, optional
+    stride : int, optional
+        MD steps between frames.
+    progress : callable, optional
+        Called with a fraction and a text; may raise `Cancelled`.
+    cache : bool
+        Keep the result in, and take it from, the user's cache directory (``XDG_CACHE_HOME`` is honoured).
+    platform : str, optional
+        OpenMM platform; default the fastest there is.
+    threads : int
+        For the CPU platform.
+    **settings
+        Parameters of the system, such as ``density``; see the demo's ``build``.
+
+    Returns
+    -------
+    Trajectory
+        Complete system; ``metadata["subset"]`` is the selection of the nanoparticle.
+
+    Raises
+    ------
+    InputError
+        No such demo, or settings it does not have.
+    """
+    entry = find_demo(name)
+    try:
+        system = entry.build(**settings)
+    except TypeError as error:
+        raise InputError(f"Demo {name!r}: {error}.") from None
+    duration = entry.duration if duration is None else float(duration)
+    stride = entry.stride if stride is None else int(stride)
+    n_frames = _frame_count(duration, stride, system.timestep)
+    request = {
+        "demo": name,
+        "seed": int(seed),
+        "duration": duration,
+        "stride": stride,
+        "equilibration": entry.equilibration,
+        "settings": system.settings,
+        "format": CACHE_FORMAT,
+    }
+    if not cache:
+        return _simulate(system, request, n_frames, progress, platform, threads)
+    path = cache_file(request)
+    remembered = _read_cache(path, request, n_frames, system.n_atoms)
+    if remembered is not None:
+        _report(progress, 1.0, "read from the cache")
+        return remembered
+    trajectory = _simulate(system, request, n_frames, progress, platform, threads)
+    try:
+        _write_cache(trajectory, path)
+    except (OSError, InputError) as error:
+        return trajectory.replace(
+            notices=(
+                *trajectory.notices,
+                Notice("cache_unavailable", f"The demo was not cached, so it will be simulated again: {error}", "info"),
+            )
+        )
+    return trajectory
+
+
+def _frame_count(duration, stride, timestep):
+    if not (np.isfinite(duration) and duration > 0) or stride < 1:
+        raise InputError(f"duration must be positive (ps) and stride at least 1; got {duration!r} and {stride!r}.")
+    return max(1, round(duration / (stride * timestep)))
+
+
+def _simulate(system, request, n_frames, progress, platform, threads):
+    engine = Engine(system, seed=request["seed"], platform=platform, threads=threads)
+    # the share of the work that equilibration is, so that the bar moves evenly
+    share = 2.0 * request["equilibration"] / (2.0 * request["equilibration"] + request["duration"])
+    equilibrate(
+        engine,
+        duration=request["equilibration"],
+        progress=lambda fraction, text: _report(progress, share * fraction, text),
+    )
+    stride = request["stride"]
+    shape = (n_frames, system.n_atoms, 3)
+    positions, velocities, forces = (np.empty(shape, dtype=np.float32) for _ in range(3))
+    times = np.empty(n_frames)
+    for frame in range(n_frames):
+        snapshot = engine.step()
+        times[frame] = snapshot.time
+        positions[frame], velocities[frame], forces[frame] = snapshot.positions, snapshot.velocities, snapshot.forces
+        if stride > 1:
+            engine.run(stride - 1)
+        if frame % 50 == 0:
+            _report(progress, share + (1.0 - share) * frame / n_frames, f"simulating, {snapshot.time:.0f} ps")
+    _report(progress, 1.0, "simulated")
+    masses = system.masses
+    return Trajectory(
+        times=times,
+        masses=masses,
+        topology=system.topology,
+        positions=positions,
+        velocities=velocities,
+        forces=forces,
+        box=np.broadcast_to(system.box, (n_frames, 3, 3)),
+        masses_source="the simulated system",
+        md_timestep=system.timestep,
+        complete_system=True,
+        metadata={
+            **request,
+            "engine": "OpenMM",
+            "platform": engine.platform,
+            "temperature": system.temperature,
+            "subset": system.selection,
+            "total_mass": float(masses.sum()),
+        },
+    )
+
+
+def cache_directory():
+    """Where demos are kept: the user's cache directory for amaexplore."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("amaexplore", appauthor=False)) / "demos"
+
+
+def cache_file(request):
+    """The file that holds a simulation, named by all that determines it."""
+    text = json.dumps(request, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+    return cache_directory() / f"{request['demo']}-{digest}.h5md"
+
+
+def _read_cache(path, request, n_frames, n_atoms):
+    """The remembered trajectory, or None where there is none or the file is damaged."""
+    try:
+        if _checksum_file(path).read_text() != _checksum(path):
+            return None
+        from ..trajectory.readers import load
+
+        trajectory = load(path)
+    except (OSError, UnicodeDecodeError, AmaError):
+        return None
+    whole = trajectory.n_frames == n_frames and trajectory.n_atoms == n_atoms
+    same = all(trajectory.metadata.get(key) == value for key, value in request.items())
+    return trajectory if whole and same else None
+
+
+def _write_cache(trajectory, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"no permission to write in {path.parent}.")
+    trajectory.save(path)
+    # last, so that whatever was cut short has no valid checksum
+    write_text(_checksum_file(path), _checksum(path))
+
+
+def _checksum_file(path):
+    return path.with_suffix(".blake2b")
+
+
+def _checksum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _report(progress, fraction, text):
+    if progress is not None:
+        progress(fraction, text)
