@@ -1,0 +1,64 @@
+"""Correlation sums by fast Fourier transform, per replica and per block of starting times."""
+
+import numpy as np
+from scipy import fft
+
+__all__ = ["both_directions", "pair_sums"]
+
+
+def both_directions(first, second, n_lags):
+    """Σ_i A_a(i) B_b(i+s) and Σ_i A_a(i+s) B_b(i) of whole replicas, for s = 0 ... n_lags − 1.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (n_replicas, n_components, n_frames)
+        Pass the same object twice for an autocorrelation, which then costs 6 instead of 9 transforms.
+    n_lags : int
+
+    Returns
+    -------
+    forward, backward : ndarray, shape (n_replicas, n_components, n_components, n_lags)
+    """
+    n_replicas, n_components, n_frames = first.shape
+    length = fft.next_fast_len(n_frames + n_lags - 1, real=True)
+    spectrum = fft.rfft(first, length)
+    other = spectrum if second is first else fft.rfft(second, length)
+    forward = np.empty((n_replicas, n_components, n_components, n_lags))
+    backward = np.empty_like(forward)
+    for a in range(n_components):
+        for b in range(a if second is first else 0, n_components):
+            sums = fft.irfft(np.conj(spectrum[:, a]) * other[:, b], length)
+            forward[:, a, b] = sums[:, :n_lags]
+            backward[:, a, b, 0] = sums[:, 0]
+            backward[:, a, b, 1:] = sums[:, : length - n_lags : -1]
+            if second is first:
+                forward[:, b, a], backward[:, b, a] = backward[:, a, b], forward[:, a, b]
+    return forward, backward
+
+
+def pair_sums(first, second, n_lags, bounds):
+    """Σ A_a(i) B_b(i+s) over the starting times i of each block, for s = 0 ... n_lags − 1.
+
+    Blocks of starting times add up to the whole exactly, which blocks cut out of the series do not.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (n_replicas, n_components, n_frames)
+    n_lags : int
+    bounds : ndarray of int, shape (n_blocks + 1,)
+
+    Returns
+    -------
+    ndarray, shape (n_replicas, n_blocks, n_components, n_components, n_lags)
+    """
+    n_replicas, n_components, n_frames = first.shape
+    n_blocks = len(bounds) - 1
+    length = fft.next_fast_len(int(np.diff(bounds).max()) + 2 * n_lags, real=True)
+    out = np.empty((n_replicas, n_blocks, n_components, n_components, n_lags))
+    for block, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:])):
+        spectrum = np.conj(fft.rfft(first[:, :, start:stop], length))
+        other = fft.rfft(second[:, :, start : stop + n_lags - 1], length)
+        for a in range(n_components):
+            for b in range(n_components):
+                out[:, block, a, b] = fft.irfft(spectrum[:, a] * other[:, b], length)[:, :n_lags]
+    return out

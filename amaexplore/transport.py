@@ -1,0 +1,576 @@
+"""γ and θ of equations (28) and (55), by several estimators on the same correlations."""
+
+from functools import cached_property
+
+import numpy as np
+
+from .coefficients import CorrelationIntegral, Gamma, Theta, positive_number
+from .correlation import (
+    equal_time_sums,
+    force_correlation,
+    group_correlation,
+    lag_index,
+    momentum_correlation,
+    n_blocks_for,
+)
+from .errors import InputError, InsufficientDataError, MissingFieldError, Notice
+from .estimators import ESTIMATORS, Correlators, inverse_or_nan
+from .uncertainty import jackknife_std
+from .units import BOLTZMANN
+from .window import axes_std, propose_before_decay, propose_maximum, propose_plateau
+
+__all__ = ["CorrelationIntegral", "Correlations", "Gamma", "Theta", "estimators", "gamma", "prepare", "theta"]
+
+LARGEST_ERROR = 0.2  # relative; above it a result says so
+COARSEST_STEP = 0.3  # h √(⟨FF⟩/⟨PP⟩); above it the frames are too far apart for the force
+LARGEST_MISFIT = 0.25  # of the drop of ⟨PP⟩ as integrated from ⟨FP⟩; above it F is not dP/dt
+FEWEST_LAGS, MOST_LAGS = 64, 20_000
+
+_RESULTS = {"gamma": Gamma, "theta": Theta}
+_UNITS = {"gamma": "u² nm²/ps", "theta": "u² nm²/ps³"}
+
+
+# -- the public functions ---------------------------------------------------------------------------------
+
+
+def estimators():
+    """The ways to γ and θ: for each what it assumes, when it fails, what it costs.
+
+    Returns
+    -------
+    list of dict
+        Keys name, label, assumes, fails, cost, measures.
+    """
+    return [estimator.to_dict() for estimator in ESTIMATORS.values()]
+
+
+def gamma(series, window=None, estimator=None, temperature=None, *, mean_force="auto", isotropic=False, max_lag=None):
+    """γ of equation (28) and the diffusion coefficient D = γ/m².
+
+    Parameters
+    ----------
+    series : OrderParameters
+    window : float, ps, optional
+        Where the running integral is read. Without it a window is proposed, and ``window_reason`` says why.
+    estimator : str, optional
+        See `estimators`. Default: ``"kernel"`` where momentum and force are both there and are each other's
+        derivative and integral, else ``"window"``, the plain integral.
+    temperature : float, K, optional
+        Default: the series' own, else that of the particle's momentum (with a notice).
+    mean_force : "auto", None, callable or MeanForce
+        What is taken off the force, see `prepare`.
+    isotropic : bool
+        Average the correlations over the three axes first: the tensor is then a multiple of the unit tensor,
+        with a smaller error. For isotropic systems only.
+    max_lag : float, ps, optional
+        Longest lag considered.
+
+    Returns
+    -------
+    Gamma
+        A `CorrelationIntegral` with ``diffusion`` and ``diffusion_std`` in nm²/ps.
+
+    Raises
+    ------
+    MissingFieldError, UnevenTimesError, InputError, InsufficientDataError
+
+    Notes
+    -----
+    By estimator "window", the default of the equations as written, the integral is right when ⟨PP⟩ has died
+    at the window while the particle has hardly moved: not in a trap. By "kernel" γ = (m k_BT)²/εθ follows
+    from the plateau of the memory kernel's integral, which exists in traps too. In a box of zero total
+    momentum the plain integral is multiplied by (m/μ)², μ = m(1 − m/m_total), for the host's recoil.
+    """
+    window = _given(window)
+    bench = prepare(series, temperature, mean_force=mean_force, isotropic=isotropic, max_lag=max_lag, window=window)
+    return bench.gamma(window, estimator)
+
+
+def theta(series, window=None, estimator=None, temperature=None, *, mean_force="auto", isotropic=False, max_lag=None):
+    """θ of equation (55), the friction ζ = εθ/k_BT and the momentum relaxation time τ_P = m/ζ.
+
+    Parameters
+    ----------
+    series, window, estimator, temperature, mean_force, isotropic, max_lag
+        As for `gamma`.
+
+    Returns
+    -------
+    Theta
+        A `CorrelationIntegral` with ``tensor_raw`` = εθ, ``friction`` (u/ps) and ``relaxation_time`` (ps).
+
+    Raises
+    ------
+    MissingFieldError, UnevenTimesError, InputError, InsufficientDataError
+
+    Notes
+    -----
+    By estimator "window" the integral of ⟨δFδF⟩ of a free particle rises to a maximum below εθ and decays
+    over τ_P (the plateau problem); with the momentum held it has a true plateau. By "kernel" the memory
+    kernel's integral is used, whose plateau is true for free dynamics of finite mass as well.
+    """
+    window = _given(window)
+    bench = prepare(series, temperature, mean_force=mean_force, isotropic=isotropic, max_lag=max_lag, window=window)
+    return bench.theta(window, estimator)
+
+
+def prepare(series, temperature=None, *, mean_force="auto", isotropic=False, max_lag=None, window=None):
+    """All correlations of a series, computed once, so that another window or estimator costs next to nothing.
+
+    Parameters
+    ----------
+    series, temperature, isotropic, max_lag
+        As for `gamma`.
+    mean_force : "auto", None, callable or MeanForce
+        F^th(R), taken off the force before its correlations. ``None``: nothing but, for the plain integral,
+        the mean. A callable takes positions (..., 3) in nm and returns kJ/mol/nm of that shape.
+    window : float, ps, optional
+        The lags reach at least to twice this.
+
+    Returns
+    -------
+    Correlations
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from amaexplore import OrderParameters
+    >>> walk = np.random.default_rng(1).normal(size=(4, 400, 3))
+    >>> bench = prepare(OrderParameters.from_arrays(timestep=0.1, mass=2.0, momentum=walk), temperature=100.0)
+    >>> bench.gamma(window=0.5).window, bench.gamma(window=1.0).window
+    (0.5, 1.0)
+    """
+    return Correlations(series, temperature, mean_force, isotropic, max_lag, _given(window))
+
+
+def _given(window):
+    if window is None:
+        return None
+    if isinstance(window, bool) or not isinstance(window, int | float | np.number):
+        raise InputError(f"window must be a time in ps, or None for a proposal; got {window!r}.")
+    return float(window)
+
+
+class Correlations:
+    """Correlations of one series up to some lag, and every coefficient that can be read from them.
+
+    Made by `prepare`. Reading a coefficient at another window only indexes.
+
+    Parameters
+    ----------
+    series : OrderParameters
+    temperature : float, K, or None
+    mean_force : "auto", None, callable or MeanForce
+    isotropic : bool
+    max_lag, window : float, ps, or None
+    """
+
+    def __init__(self, series, temperature, mean_force, isotropic, max_lag, window):
+        if not (series.has("momentum") or series.has("net_force")):
+            raise MissingFieldError(
+                "γ and θ need momentum or net force: the data holds neither velocities nor forces. Write them in the engine."
+            )
+        self.series = series
+        self.isotropic = bool(isotropic)
+        self.mean_force = mean_force
+        self._temperature = None if temperature is None else positive_number(temperature, "temperature")
+        self._fields = tuple(name for name in ("momentum", "net_force") if series.has(name))
+        self._even = series.even(*self._fields).synchronised()
+        self.timestep = self._even.timestep
+        if self._even.n_frames < 8:
+            raise InsufficientDataError(
+                f"The series holds {self._even.n_frames} frames; correlations need at least 8, and hundreds for a number "
+                "one can trust."
+            )
+        self._n_lags = self._choose_lags(max_lag, window)
+        self._curves = {}
+
+    # -- how far ---------------------------------------------------------------------------------------
+
+    @property
+    def _farthest(self):
+        """Most lags the data support: pairs from at least half of each run."""
+        return max(4, self._even.n_frames // 2)
+
+    def _choose_lags(self, max_lag, window):
+        n_frames = self._even.n_frames
+        if max_lag is not None:
+            return lag_index(self.timestep, n_frames, max_lag, "max_lag") + 1
+        wanted = min(max(FEWEST_LAGS, 16 * self._decay_index()), n_frames // 4, MOST_LAGS)
+        if window is not None:
+            index = lag_index(self.timestep, n_frames, window, "window")
+            # twice the window shows what a longer one would give
+            wanted = max(wanted, min(2 * index + 1, n_frames - 1), index + 1)
+        return max(4, wanted)
+
+    def _decay_index(self):
+        """First lag at which the momentum (else force) correlation is below 1/e."""
+        values = self._even.replicas(self._fields[0])
+        n_lags = min(self._farthest, MOST_LAGS)
+        sums = group_correlation(values, values, n_lags, n_blocks=1)
+        curve = np.einsum("gaan->n", sums.forward) / sums.counts.sum(axis=0)
+        below = curve < curve[0] / np.e
+        return int(np.argmax(below)) if below.any() else n_lags // 4
+
+    # -- the correlations ------------------------------------------------------------------------------
+
+    @property
+    def lags(self):
+        """Shape (n_lags,), ps."""
+        return self.timestep * np.arange(self._n_lags)
+
+    @cached_property
+    def momentum(self):
+        """`CorrelationFunction` of the momentum up to the longest lag."""
+        return momentum_correlation(self._even, max_lag=self.lags[-1])
+
+    @cached_property
+    def force(self):
+        """`CorrelationFunction` of the force up to the longest lag, its mean taken off."""
+        return force_correlation(self._even, max_lag=self.lags[-1])
+
+    @cached_property
+    def _correlators(self):
+        series, n_lags = self._even, self._n_lags
+        n_blocks = n_blocks_for(series.n_replicas, series.n_frames)
+
+        def stacked(groups, sums):
+            return groups.stacked(_symmetric_sums(sums), axes_as_groups=self.isotropic)
+
+        made = {}
+        if series.has("momentum"):
+            momentum = series.replicas("momentum")
+            groups = group_correlation(momentum, momentum, n_lags, n_blocks)
+            made["momentum"] = stacked(groups, groups.forward)
+        if series.has("net_force"):
+            force = series.replicas("net_force")
+            fluctuating = force if self._force_field is None else force - self._force_field
+            centred = fluctuating - fluctuating.mean(axis=(0, 1))
+            groups = group_correlation(centred, centred, n_lags, n_blocks)
+            made["force"] = stacked(groups, groups.forward)
+        if len(made) == 2:
+
+            def rate_of(change):
+                """½[⟨A(s)P(0)⟩ − ⟨P(s)A(0)⟩]; for A = F the derivative of ⟨P(s)P(0)⟩."""
+                groups = group_correlation(momentum, change, n_lags, n_blocks)
+                return stacked(groups, 0.5 * (groups.forward.swapaxes(1, 2) - groups.backward))
+
+            made["derivative"] = rate_of(force)
+            made["drift"] = made["derivative"] if fluctuating is force else rate_of(fluctuating)
+            for name, first in (("force_norm", force), ("cross_norm", fluctuating)):
+                groups = equal_time_sums(first, force, n_blocks)
+                made[name] = stacked(groups, groups.forward)[..., 0]
+        return Correlators(timestep=self.timestep, mass=series.mass, **made)
+
+    @cached_property
+    def _force_field(self):
+        """F^th(R) at every frame, shape (n_replicas, n_frames, 3), or None where nothing is to be taken off."""
+        if self.mean_force is None or self.mean_force == "auto":
+            return None
+        field = getattr(self.mean_force, "at", self.mean_force)
+        if not callable(field):
+            raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
+        values = np.asarray(field(self._even.replicas("centre_of_mass")), dtype=float)
+        force = self._even.replicas("net_force")
+        if values.shape != force.shape or not np.isfinite(values).all():
+            raise InputError(
+                f"mean_force returned an array of shape {values.shape}; expected finite values of shape {force.shape}."
+            )
+        return values
+
+    # -- temperature -----------------------------------------------------------------------------------
+
+    @cached_property
+    def temperature(self):
+        """(value in K, source); NaN where nothing tells it."""
+        if self._temperature is not None:
+            return self._temperature, "given"
+        if self.series.temperature is not None and np.isfinite(self.series.temperature):
+            return float(self.series.temperature), "velocities of the atoms"
+        if self.series.has("momentum"):
+            value = self._even.kinetic_temperature
+            if value > 0:
+                return value, "momentum of the nanoparticle"
+        return float("nan"), "unknown"
+
+    # -- consistency of P and F ------------------------------------------------------------------------
+
+    @cached_property
+    def force_is_momentum_change(self):
+        """How much of the drop of ⟨P(0)P(s)⟩ the force explains: 1 where F = dP/dt, NaN where not known."""
+        c = self._correlators
+        if c.momentum is None or c.derivative is None:
+            return float("nan")
+        momentum = np.einsum("aan->n", c.momentum[0])
+        if momentum[0] <= 0:
+            return 0.0
+        change = np.einsum("aan->n", c.derivative[0])
+        below = momentum < 0.5 * momentum[0]
+        index = max(1, int(np.argmax(below)) if below.any() else int(np.argmin(momentum)))
+        drop = momentum[index] - momentum[0]
+        explained = self.timestep * (change[: index + 1].sum() - 0.5 * (change[0] + change[index]))
+        return float(explained / drop) if drop else 0.0
+
+    @property
+    def default_estimator(self):
+        """``"kernel"`` where F = dP/dt holds in the data, else ``"window"``."""
+        consistent = abs(self.force_is_momentum_change - 1.0) <= LARGEST_MISFIT
+        return "kernel" if consistent else "window"
+
+    # -- coefficients ----------------------------------------------------------------------------------
+
+    def gamma(self, window=None, estimator=None):
+        """γ at a window (ps), or at a proposed one: a `Gamma`."""
+        return self._coefficient("gamma", window, estimator)
+
+    def theta(self, window=None, estimator=None):
+        """θ at a window (ps), or at a proposed one: a `Theta`."""
+        return self._coefficient("theta", window, estimator)
+
+    def table(self, window=None):
+        """Every estimator side by side.
+
+        Parameters
+        ----------
+        window : float, ps, optional
+            For all of them; default, each with its own proposal.
+
+        Returns
+        -------
+        list of dict
+            Keys estimator, label, measures, window, plateau, gamma, gamma_std, diffusion, diffusion_std, theta_raw,
+            theta_raw_std, friction, friction_std, note (why a number is missing).
+        """
+        return [self._row(name, window) for name in ESTIMATORS]
+
+    def _row(self, name, window):
+        entry = ESTIMATORS[name]
+        row = {"estimator": name, "label": entry.label, "measures": entry.measures, "note": ""}
+        try:
+            result = self.gamma(window, name)
+            row |= {"gamma": result.isotropic, "gamma_std": result.isotropic_std}
+            row |= {"diffusion": result.diffusion, "diffusion_std": result.diffusion_std}
+            row |= {"window": result.window, "plateau": result.plateau}
+        except InputError as error:
+            row["note"] = str(error)
+        try:
+            result = self.theta(window, name)
+            row |= {"theta_raw": result.isotropic_raw, "theta_raw_std": result.isotropic_raw_std}
+            row |= {"friction": result.friction, "friction_std": result.friction_std}
+            row |= {"window": result.window, "plateau": result.plateau}
+        except InputError as error:
+            row["note"] = str(error)
+        return row
+
+    def _coefficient(self, kind, window, estimator):
+        window = _given(window)
+        entry = self._estimator(kind, estimator)
+        if window is not None:
+            index = lag_index(self.timestep, self._even.n_frames, window, "window")
+            self._reach(index)
+        curve = self._curve(kind, entry)
+        if window is None:
+            proposal = self._proposal(kind, entry)
+            index, reason, plateau = proposal.index, proposal.reason, proposal.found
+        else:
+            reason, plateau = "given", curve.stays(index)
+        return curve.read(index, reason, plateau, self._notices(kind, entry, curve, index, plateau, window is None))
+
+    def _estimator(self, kind, name):
+        if name is None:
+            name = self.default_estimator
+        try:
+            entry = ESTIMATORS[name]
+        except (KeyError, TypeError):
+            raise InputError(f"No estimator {name!r}; there are {', '.join(ESTIMATORS)}.") from None
+        for needed in entry.needs[kind]:
+            self.series.require(needed)
+        return entry
+
+    def _reach(self, index):
+        """Make the lags long enough for ``index``, and where possible for twice it."""
+        if index < self._n_lags:
+            return
+        self._n_lags = max(index + 1, min(2 * index + 1, self._even.n_frames - 1))
+        self._curves.clear()
+        for name in ("_correlators", "momentum", "force", "force_is_momentum_change"):
+            self.__dict__.pop(name, None)
+
+    def _curve(self, kind, entry):
+        key = (kind, entry.name)
+        if key not in self._curves:
+            self._curves[key] = _Curve(self, kind, entry)
+        return self._curves[key]
+
+    def _proposal(self, kind, entry):
+        native = kind if getattr(entry, kind) else ("theta" if kind == "gamma" else "gamma")
+        return self._curve(native, entry).proposal
+
+    def _notices(self, kind, entry, curve, index, plateau, proposed):
+        notices = list(self.series.warnings)
+        add = notices.append
+        value, std = curve.isotropic[index], curve.isotropic_std[index]
+        relative = abs(std / value) if value else float("inf")
+        if not plateau:
+            what = "No plateau was found" if proposed else "The running integral still changes after the window"
+            add(
+                Notice(
+                    "no_plateau",
+                    f"{what} ({kind}, estimator {entry.name}): read at {self.lags[index]:.4g} ps the number depends on the "
+                    "choice. A longer run, more replicas, or dynamics with the momentum held would show one.",
+                )
+            )
+        if not relative <= LARGEST_ERROR:
+            more = (
+                f"; about {(relative / 0.1) ** 2:.0f} times more data would give 10 %" if np.isfinite(relative) else ""
+            )
+            add(Notice("large_error", f"{kind} is known to {100 * relative:.0f} % only{more}."))
+        c = self._correlators
+        if entry.name == "kernel":
+            coarse = self.timestep * np.sqrt(np.trace(c.force_norm[0]) / np.trace(c.momentum[0, ..., 0]))
+            if coarse > COARSEST_STEP:
+                add(
+                    Notice(
+                        "coarse_frames",
+                        f"Frames {self.timestep:.4g} ps apart are far apart for this force: h √(⟨FF⟩/⟨PP⟩) = {coarse:.2f}, "
+                        f"and the memory kernel needs less than {COARSEST_STEP}. Store frames more often.",
+                    )
+                )
+        if "net_force" in self._fields and "momentum" in self._fields:
+            explained = self.force_is_momentum_change
+            if not abs(explained - 1.0) <= LARGEST_MISFIT:
+                add(
+                    Notice(
+                        "force_is_not_momentum_change",
+                        f"The net force explains {100 * explained:.0f} % of the decay of ⟨PP⟩: F is not dP/dt in this data "
+                        "(constraints, thermostat, momentum held, or frames too far apart), so the memory kernel cannot be had.",
+                    )
+                )
+        if self.temperature[1] == "momentum of the nanoparticle" and (kind == "theta" or entry.gamma is None):
+            add(
+                Notice(
+                    "temperature_from_momentum",
+                    f"No temperature was given: {self.temperature[0]:.4g} K was taken from the particle's own momentum, which "
+                    "is uncertain for a short run. Give temperature=.",
+                )
+            )
+        if self.temperature[1] == "unknown" and (kind == "theta" or entry.gamma is None):
+            add(
+                Notice(
+                    "no_temperature",
+                    "No temperature is known, so friction and diffusion cannot be had from θ; give temperature=.",
+                )
+            )
+        if kind == "gamma" and entry.gamma is not None and self.recoil != 1.0:
+            add(
+                Notice(
+                    "zero_total_momentum",
+                    f"The whole system's momentum is zero, so the host recoils: the integral was multiplied by (m/μ)² = "
+                    f"{self.recoil:.4g}.",
+                    "info",
+                )
+            )
+        return tuple(notices)
+
+    @property
+    def recoil(self):
+        """(m/μ)², by which ∫⟨PP⟩ is too small in a box of zero total momentum."""
+        return (self.series.mass / self.series.effective_mass) ** 2
+
+    def __repr__(self):
+        return (
+            f"Correlations({self.series.label or 'series'}: {len(self.lags)} lags up to {self.lags[-1]:.4g} ps, "
+            f"{self._even.n_replicas} × {self._even.n_frames} frames)"
+        )
+
+
+class _Curve:
+    """One coefficient by one estimator, as a function of where the window ends, with its errors."""
+
+    def __init__(self, bench, kind, entry):
+        self.bench, self.kind, self.entry = bench, kind, entry
+        native = getattr(entry, kind)
+        if native is not None:
+            stack = native(bench._correlators)
+            if kind == "gamma":
+                stack = bench.recoil * stack
+        else:
+            other = bench._curve("theta" if kind == "gamma" else "gamma", entry)
+            # γ · εθ = (m k_B T)², as tensors
+            stack = (bench.series.mass * BOLTZMANN * bench.temperature[0]) ** 2 * inverse_or_nan(other.stack)
+        self.stack = stack
+        self.lags = bench.lags
+        self.left_out = np.einsum("kaan->kan", stack[1:])
+        self.n_groups = len(self.left_out)
+        self.isotropic = np.einsum("aan->n", stack[0]) / stack.shape[1]
+        self.isotropic_std = axes_std(self.left_out) if self.n_groups else np.full(len(self.lags), np.nan)
+
+    @cached_property
+    def _tensors(self):
+        value = np.moveaxis(self.stack[0], -1, 0)
+        std = np.moveaxis(jackknife_std(self.stack[1:]), -1, 0) if self.n_groups else np.full(value.shape, np.nan)
+        if value.shape[1] == 1:
+            value, std = value * np.eye(3), std * np.eye(3)
+        return value, std
+
+    @cached_property
+    def last(self):
+        """Last lag up to which the curve and its error are finite without a gap after their first finite value."""
+        finite = np.isfinite(self.isotropic) & np.isfinite(self.isotropic_std)
+        first = int(np.argmax(finite))
+        gaps = np.flatnonzero(~finite[first:])
+        return (first + int(gaps[0]) if gaps.size else len(finite)) - 1
+
+    @cached_property
+    def proposal(self):
+        lags, curve = self.lags[: self.last + 1], self.isotropic[: self.last + 1]
+        if self.entry.rule == "maximum":
+            return propose_maximum(lags, curve)
+        left_out = self.left_out[..., : self.last + 1]
+        if self.entry.rule == "before decay":
+            return propose_before_decay(lags, curve, left_out)
+        return propose_plateau(lags, curve, left_out)
+
+    def stays(self, index):
+        """Whether the curve at twice the index agrees with that at the index within twice the error of the change."""
+        if 2 * index >= len(self.lags) or self.n_groups < 2:
+            return False
+        spread = axes_std(self.left_out[..., 2 * index] - self.left_out[..., index])
+        return bool(abs(self.isotropic[2 * index] - self.isotropic[index]) <= 2.0 * spread)
+
+    def read(self, index, reason, plateau, notices):
+        bench, series = self.bench, self.bench.series
+        value, std = self._tensors
+        # results keep raw γ as it is, and θ in the paper's variables
+        factor = 1.0 / series.epsilon if self.kind == "theta" else 1.0
+        later = self.isotropic[2 * index] if 2 * index < len(self.lags) else float("nan")
+        return _RESULTS[self.kind](
+            tensor=factor * value[index],
+            tensor_std=factor * std[index],
+            isotropic=float(factor * self.isotropic[index]),
+            isotropic_std=float(factor * self.isotropic_std[index]),
+            lags=self.lags,
+            running=factor * value,
+            running_std=factor * std,
+            running_isotropic=factor * self.isotropic,
+            running_isotropic_std=factor * self.isotropic_std,
+            window=float(self.lags[index]),
+            window_reason=reason,
+            estimator=self.entry.name,
+            unit=_UNITS[self.kind],
+            systematic=float(factor * (later - self.isotropic[index])),
+            plateau=bool(plateau),
+            n_groups=self.n_groups,
+            mass=series.mass,
+            effective_mass=series.effective_mass,
+            epsilon=series.epsilon,
+            temperature=bench.temperature[0],
+            temperature_source=bench.temperature[1],
+            label=series.label,
+            warnings=notices,
+        )
+
+
+def _symmetric_sums(sums):
+    """Time reversal makes every correlation here symmetric in its axes: use both halves."""
+    return 0.5 * (sums + sums.swapaxes(1, 2))
