@@ -1,9 +1,15 @@
-"""Molecular dynamics with OpenMM: equilibration, and free motion at constant energy.
+"""Molecular dynamics with OpenMM: free, with the particle and its host held, or with the host held alone.
 
 OpenMM's leapfrog integrator keeps velocities half a step behind the positions, v(t − dt/2). Everything handed out here is
 of one time t: x(t), F(t) and v(t) = [v(t − dt/2) + v(t + dt/2)]/2, which is what velocity Verlet would give. The force
 itself comes from the change of the velocities, F(t) = m [v(t + dt/2) − v(t − dt/2)]/dt: exactly the force that acted
 (constraints included), and free of charge, where asking OpenMM for forces costs a whole step.
+
+Held dynamics is the nanocanonical ensemble of the paper, e^{-L₀t}: after each step the group's momentum P = Σmv is taken
+out, v −= P/m_group, and its centre of mass is put back. That is a linear constraint, so energy is conserved, and the force
+that the constraint balances is F = P/dt. Holding the particle alone is not enough: what it gives its host stays there as a
+drift, and the force correlation decays as exp(−ζt/M_host) instead of reaching a plateau. So the host is held as well,
+along those axes where nothing else pushes it.
 """
 
 from dataclasses import dataclass
@@ -13,20 +19,44 @@ import numpy as np
 from ..errors import AmaError, InputError
 from ..units import BOLTZMANN
 
-__all__ = ["Engine", "Snapshot", "equilibrate", "fastest_platform"]
+__all__ = ["DYNAMICS", "Engine", "Snapshot", "equilibrate", "fastest_platform"]
 
 PLATFORMS = ("CUDA", "HIP", "OpenCL", "CPU", "Reference")
 """OpenMM's platforms, the fastest first."""
 
+DYNAMICS = ("free", "held", "host held")
+"""What is held: nothing; particle and host; the host alone (an infinite bath for a particle in a potential)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The atoms at one time t: positions (nm), velocities (nm/ps), forces (kJ/mol/nm), each (n_atoms, 3)."""
+    """The atoms at one time t.
+
+    Parameters
+    ----------
+    time : float, ps
+    positions, velocities, forces : ndarray, shape (n_atoms, 3)
+        nm, nm/ps, kJ/mol/nm. Forces are those of the potential, before any holding.
+    """
 
     time: float
     positions: np.ndarray
     velocities: np.ndarray
     forces: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Atoms whose common momentum is zero and whose centre of mass stays where it is, along some axes."""
+
+    atoms: np.ndarray
+    weights: np.ndarray  # m_i / m_group
+    axes: list
+    centre: np.ndarray
+
+    def hold(self, positions, velocities):
+        positions[np.ix_(self.atoms, self.axes)] -= self.weights @ positions[self.atoms][:, self.axes] - self.centre
+        velocities[np.ix_(self.atoms, self.axes)] -= self.weights @ velocities[self.atoms][:, self.axes]
 
 
 def fastest_platform():
@@ -72,24 +102,31 @@ class Engine:
         x(t) at the present time, not wrapped into the box.
     half_step_velocities : ndarray, shape (n_atoms, 3), nm/ps
         v(t − dt/2).
-    time : float, ps
-        Since the last `equilibrate`.
+    n_steps : int
+        Since the engine was made, or `equilibrate` set it to 0.
+    dynamics : str
+        One of `DYNAMICS`; see `hold`.
     """
 
     def __init__(self, system, *, seed=0, platform=None, threads=1):
         import openmm
 
         self.system = system
-        self.seed = int(seed)
+        self.rng = np.random.default_rng(seed)
         self.timestep = float(system.timestep)
         self.masses = system.masses
+        self.particle = system.particle
         self._mobile = self.masses > 0
+        self._groups = ()
+        self.dynamics = "free"
         self._integrator = openmm.VerletIntegrator(self.timestep)
-        platform, properties = _platform(platform, threads)
-        self._context = openmm.Context(system.system, self._integrator, platform, properties)
-        self.platform = platform.getName()
+        self._platform_choice = _platform(platform, threads)
+        self._context = openmm.Context(system.system, self._integrator, *self._platform_choice)
+        self.platform = self._platform_choice[0].getName()
         self.n_steps = 0
         self.place(system.positions, np.zeros_like(system.positions))
+
+    # -- where the atoms are --------------------------------------------------------------------------
 
     @property
     def time(self):
@@ -98,10 +135,42 @@ class Engine:
 
     def place(self, positions, half_step_velocities):
         """Put the atoms somewhere: x(t) in nm and v(t − dt/2) in nm/ps."""
-        self._context.setPositions(positions)
-        self._context.setVelocities(half_step_velocities)
         self.positions = np.array(positions, dtype=float)
         self.half_step_velocities = np.array(half_step_velocities, dtype=float)
+        self._hand_over()
+
+    def _hand_over(self):
+        self._context.setPositions(self.positions)
+        self._context.setVelocities(self.half_step_velocities)
+
+    def centre_of_mass(self):
+        """R of the nanoparticle at the present time, shape (3,), nm."""
+        masses = self.masses[self.particle]
+        return masses @ self.positions[self.particle] / masses.sum()
+
+    def hold(self, dynamics):
+        """Choose what is held from now on, at its present place: one of `DYNAMICS`."""
+        if dynamics not in DYNAMICS:
+            raise InputError(f"Dynamics {dynamics!r} is not known; there are: {', '.join(DYNAMICS)}.")
+        self.dynamics = dynamics
+        groups = []
+        if dynamics == "held":
+            groups.append((self.particle, [0, 1, 2]))
+        if dynamics != "free" and len(self.system.host) and self.system.host_axes:
+            groups.append((self.system.host, list(self.system.host_axes)))
+        self._groups = tuple(self._group(atoms, axes) for atoms, axes in groups)
+        self._hold_groups()
+        self._hand_over()
+
+    def _group(self, atoms, axes):
+        weights = self.masses[atoms] / self.masses[atoms].sum()
+        return _Group(atoms, weights, axes, weights @ self.positions[atoms][:, axes])
+
+    def _hold_groups(self):
+        for group in self._groups:
+            group.hold(self.positions, self.half_step_velocities)
+
+    # -- motion ---------------------------------------------------------------------------------------
 
     def step(self):
         """Take one step from t to t + dt, and return what the atoms were and felt at t.
@@ -117,63 +186,137 @@ class Engine:
         """
         time, positions, before = self.time, self.positions, self.half_step_velocities
         self._advance(1)
-        after = self.half_step_velocities
-        forces = (self.masses / self.timestep)[:, None] * (after - before)
-        return Snapshot(time, positions, 0.5 * (before + after), forces)
+        forces = (self.masses / self.timestep)[:, None] * (self.half_step_velocities - before)
+        if self._groups:
+            # in place: what came back from OpenMM is ours
+            self._hold_groups()
+            self._hand_over()
+        return Snapshot(time, positions, 0.5 * (before + self.half_step_velocities), forces)
 
     def run(self, n_steps):
         """Take many steps without looking."""
-        self._advance(n_steps)
+        if not self._groups:
+            self._advance(n_steps)
+            return
+        for _ in range(n_steps):
+            self._advance(1)
+            self._hold_groups()
+            self._hand_over()
 
     def _advance(self, n_steps):
-        self._integrator.step(n_steps)
-        state = self._context.getState(positions=True, velocities=True)
+        import openmm
+
+        try:
+            self._integrator.step(n_steps)
+            state = self._context.getState(positions=True, velocities=True)
+        except openmm.OpenMMException as error:
+            raise self._blown_up(error) from None
         self.positions = state.getPositions(asNumpy=True)._value
         self.half_step_velocities = state.getVelocities(asNumpy=True)._value
         self.n_steps += n_steps
         if not np.isfinite(self.positions).all():
-            raise AmaError(
-                f"The simulation of {self.system.name} blew up near {self.time:.3g} ps: positions are not finite. "
-                f"Try a time step below {self.timestep:g} ps, or a longer equilibration."
-            )
+            raise self._blown_up("positions are not finite")
+
+    def _blown_up(self, reason):
+        return AmaError(
+            f"The simulation of {self.system.name} blew up near {self.time:.3g} ps ({reason}); "
+            f"try a time step below {self.timestep:g} ps, or a longer equilibration."
+        )
+
+    # -- energy ---------------------------------------------------------------------------------------
 
     def potential_energy(self):
         """Potential energy at the present positions, kJ/mol (costs one force evaluation)."""
         return float(self._context.getState(energy=True).getPotentialEnergy()._value)
 
+    def kinetic_energy(self, velocities=None):
+        """Kinetic energy of all atoms, kJ/mol; default from v(t − dt/2)."""
+        velocities = self.half_step_velocities if velocities is None else velocities
+        return 0.5 * float(np.sum(self.masses[:, None] * velocities**2))
+
+    @property
+    def degrees_of_freedom(self):
+        """3 per mobile atom, less constraints, less what is held, less a total momentum that stays zero."""
+        free = 3 * int(self._mobile.sum()) - self.system.system.getNumConstraints()
+        held = sum(len(group.axes) for group in self._groups)
+        return free - (held or 3 * self.system.conserves_momentum)
+
     def kinetic_temperature(self, velocities=None):
         """Temperature of all atoms' motion at one moment, K; default from v(t − dt/2)."""
-        velocities = self.half_step_velocities if velocities is None else velocities
-        kinetic = 0.5 * np.sum(self.masses[:, None] * velocities**2)
-        return 2.0 * kinetic / (degrees_of_freedom(self.system) * BOLTZMANN)
+        return 2.0 * self.kinetic_energy(velocities) / (self.degrees_of_freedom * BOLTZMANN)
 
-    def minimise(self, tolerance=100.0):
+    def minimise(self, tolerance=100.0, most_iterations=500):
         """Move the atoms downhill, so that no two overlap; velocities become zero."""
         import openmm
 
-        openmm.LocalEnergyMinimizer.minimize(self._context, tolerance, 500)
+        openmm.LocalEnergyMinimizer.minimize(self._context, tolerance, most_iterations)
         positions = self._context.getState(positions=True).getPositions(asNumpy=True)._value
         self.place(positions, np.zeros_like(positions))
 
     def remove_total_momentum(self):
         """Take the whole system's drift out of the velocities."""
-        mobile, velocities = self._mobile, self.half_step_velocities.copy()
-        drift = self.masses @ velocities / self.masses.sum()
-        velocities[mobile] -= drift
-        self.place(self.positions, velocities)
+        velocities = self.half_step_velocities
+        velocities[self._mobile] -= self.masses @ velocities / self.masses.sum()
+        self._hand_over()
 
+    def redraw_velocities(self, temperature):
+        """Velocities from the Maxwell distribution: Andersen's thermostat, when done every now and then.
 
-def degrees_of_freedom(system):
-    """3 per mobile atom, less constraints, less 3 for a total momentum that is conserved at zero."""
-    masses = system.masses
-    return 3 * int((masses > 0).sum()) - system.system.getNumConstraints() - 3
+        What is held stays held; a total momentum that is conserved is zero.
+        """
+        self._context.setVelocitiesToTemperature(temperature, self._draw_seed())
+        state = self._context.getState(positions=True, velocities=True)
+        self.half_step_velocities = state.getVelocities(asNumpy=True)._value
+        if self._groups:
+            self._hold_groups()
+        elif self.system.conserves_momentum:
+            self.remove_total_momentum()
+        self._hand_over()
+
+    def move_particle(self, position, *, temperature, speed=0.2):
+        """Drag the held nanoparticle to a position, slowly, with its host thermostatted.
+
+        Parameters
+        ----------
+        position : ndarray, shape (3,), nm
+        temperature : float, K
+        speed : float, nm/ps
+        """
+        if self.dynamics != "held":
+            raise InputError("Only a held nanoparticle can be moved: call hold('held') first.")
+        start, target = self.centre_of_mass(), np.asarray(position, dtype=float)
+        n_steps = int(np.ceil(np.linalg.norm(target - start) / (speed * self.timestep)))
+        redraw = max(1, round(0.2 / self.timestep))
+        for n in range(1, n_steps + 1):
+            self._groups[0].centre[:] = start + (target - start) * n / n_steps
+            if n % redraw == 0:
+                self.redraw_velocities(temperature)
+            self.run(1)
+
+    def _draw_seed(self):
+        return int(self.rng.integers(1, 2**31 - 1))
+
+    def thermostatted(self, temperature, n_steps, progress=None):
+        """Run Langevin dynamics (2 ps⁻¹) in a context of its own and take over where it ends."""
+        import openmm
+
+        thermostat = openmm.LangevinMiddleIntegrator(temperature, 2.0, self.timestep)
+        thermostat.setRandomNumberSeed(self._draw_seed())
+        context = openmm.Context(self.system.system, thermostat, *self._platform_choice)
+        context.setPositions(self.positions)
+        context.setVelocitiesToTemperature(temperature, self._draw_seed())
+        for part in range(20):
+            thermostat.step(n_steps * (part + 1) // 20 - n_steps * part // 20)
+            _report(progress, (part + 1) / 20, "equilibrating with a thermostat")
+        state = context.getState(positions=True, velocities=True)
+        self.place(state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value)
 
 
 def equilibrate(engine, *, duration=40.0, temperature=None, progress=None):
-    """Bring a system to its temperature, ready for constant energy.
+    """Bring a system to its temperature, ready for constant energy; nothing is held. Time starts again at 0.
 
-    Minimises, runs Langevin dynamics, removes the total momentum, then rescales the velocities in short runs at
-    constant energy until their mean temperature is the wanted one. Time starts again at 0.
+    Minimises, runs Langevin dynamics, removes the total momentum where it will be conserved, then rescales the velocities
+    in short runs at constant energy until their mean temperature is the wanted one.
 
     Parameters
     ----------
@@ -184,40 +327,35 @@ def equilibrate(engine, *, duration=40.0, temperature=None, progress=None):
         Default: the system's.
     progress : callable, optional
     """
-    import openmm
-
     temperature = engine.system.temperature if temperature is None else temperature
-    engine.minimise()
-    rng = np.random.default_rng(engine.seed)
-    thermostat = openmm.LangevinMiddleIntegrator(temperature, 2.0, engine.timestep)
-    thermostat.setRandomNumberSeed(int(rng.integers(1, 2**31 - 1)))
-    platform = openmm.Platform.getPlatformByName(engine.platform)
-    _, properties = _platform(engine.platform, 1)
-    context = openmm.Context(engine.system.system, thermostat, platform, properties)
-    context.setPositions(engine.positions)
-    context.setVelocitiesToTemperature(temperature, int(rng.integers(1, 2**31 - 1)))
     n_steps = max(1, round(duration / engine.timestep))
-    for part in range(20):
-        thermostat.step(n_steps * (part + 1) // 20 - n_steps * part // 20)
-        _report(progress, 0.5 * (part + 1) / 20, "equilibrating with a thermostat")
-    state = context.getState(positions=True, velocities=True)
-    engine.place(state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value)
-    engine.remove_total_momentum()
-    _settle_temperature(engine, temperature, n_steps, progress)
+    engine.hold("free")
+    engine.minimise()
+    engine.thermostatted(temperature, n_steps, _part(progress, 0.0, 0.5))
+    if engine.system.conserves_momentum:
+        engine.remove_total_momentum()
+    settle_temperature(engine, temperature, n_steps, _part(progress, 0.5, 1.0))
     engine.n_steps = 0
 
 
-def _settle_temperature(engine, temperature, n_steps, progress):
-    # kinetic and potential energy share what a rescaling brings, so the first correction must be overdone
-    share, runs = 2.0, 4
+def settle_temperature(engine, temperature, n_steps, progress=None, runs=4):
+    """Rescale velocities between runs at constant energy, so that the mean temperature becomes the wanted one."""
     for run in range(runs):
         measured = np.mean(
             [engine.kinetic_temperature(engine.step().velocities) for _ in range(max(1, n_steps // runs))]
         )
         now = engine.kinetic_temperature()
-        wanted = max(now + share * (temperature - measured), 0.5 * now)
+        # about half of what a rescaling brings goes into potential energy, so the correction is overdone twice
+        wanted = max(now + 2.0 * (temperature - measured), 0.5 * now)
         engine.place(engine.positions, engine.half_step_velocities * np.sqrt(wanted / now))
-        _report(progress, 0.5 + 0.5 * (run + 1) / runs, "settling the energy")
+        _report(progress, (run + 1) / runs, "settling the energy")
+
+
+def _part(progress, start, stop):
+    """A progress callable that fills only a part of the whole bar."""
+    if progress is None:
+        return None
+    return lambda fraction, text: progress(start + (stop - start) * fraction, text)
 
 
 def _report(progress, fraction, text):
