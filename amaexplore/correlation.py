@@ -1,6 +1,7 @@
 """Time correlation functions of momentum and net force, as 3 × 3 tensors with their standard errors."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -181,7 +182,7 @@ def equal_time_sums(first, second, n_blocks):
     """Σ_i A_a(i) B_b(i) in the same groups, as a correlation of a single lag."""
     n_replicas, n_frames, _ = first.shape
     bounds = block_bounds(n_frames, n_blocks)
-    blocks = [np.einsum("rta,rtb->rab", first[:, s:e], second[:, s:e]) for s, e in zip(bounds[:-1], bounds[1:])]
+    blocks = [np.einsum("rta,rtb->rab", first[:, s:e], second[:, s:e]) for s, e in pairwise(bounds)]
     sums = np.stack(blocks, axis=1).reshape(-1, 3, 3, 1)
     counts = np.tile(np.diff(bounds), n_replicas)[:, None].astype(float)
     return GroupedCorrelation(sums, sums.swapaxes(1, 2), counts)
@@ -294,7 +295,7 @@ def lag_index(timestep, n_frames, time, name):
     longest = timestep * (n_frames - 2 if n_frames > 2 else 1)
     if not np.isfinite(value) or value <= 0:
         raise InputError(f"{name} must be a positive time in ps, at most {longest:.6g} ps here; got {value!r}.")
-    index = int(round(value / timestep))
+    index = round(value / timestep)
     if index > max(1, n_frames - 2):
         raise InputError(
             f"{name} = {value:.6g} ps is longer than the data allow: each run lasts {timestep * (n_frames - 1):.6g} ps. "

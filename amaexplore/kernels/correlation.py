@@ -1,5 +1,7 @@
 """Correlation sums by fast Fourier transform, per replica and per block of starting times."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import fft
 
@@ -51,11 +53,11 @@ def pair_sums(first, second, n_lags, bounds):
     -------
     ndarray, shape (n_replicas, n_blocks, n_components, n_components, n_lags)
     """
-    n_replicas, n_components, n_frames = first.shape
+    n_replicas, n_components, _ = first.shape
     n_blocks = len(bounds) - 1
     length = fft.next_fast_len(int(np.diff(bounds).max()) + 2 * n_lags, real=True)
     out = np.empty((n_replicas, n_blocks, n_components, n_components, n_lags))
-    for block, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:])):
+    for block, (start, stop) in enumerate(pairwise(bounds)):
         spectrum = np.conj(fft.rfft(first[:, :, start:stop], length))
         other = fft.rfft(second[:, :, start : stop + n_lags - 1], length)
         for a in range(n_components):

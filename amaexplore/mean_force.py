@@ -1,0 +1,443 @@
+"""The thermal-average force f^th(R) along an axis, by three routes that must agree."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from .correlation import n_blocks_for
+from .errors import InputError, MissingFieldError, Notice
+from .results import Result, format_value
+from .uncertainty import block_bounds, correlation_time, delete_one, jackknife_std
+from .units import BOLTZMANN
+
+__all__ = ["MeanForce", "mean_force"]
+
+FINE_CELLS = 400  # the data are summed in cells this fine before any fit
+SPLINE_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 16)
+SPLINE_DEGREE = 2  # of the force, so that the potential is a cubic spline
+FEWEST_IN_BIN = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MeanForce(Result):
+    """f^th(R) along one axis, with its three routes side by side.
+
+    Parameters
+    ----------
+    axis : str
+        ``"x"``, ``"y"``, ``"z"``, or the direction as text.
+    direction : ndarray, shape (3,)
+        Unit vector of the axis.
+    bins : ndarray, shape (n_bins + 1,), nm
+        Edges.
+    positions : ndarray, shape (n_bins,), nm
+        Centres of the bins.
+    counts : ndarray, shape (n_bins,)
+        Frames in each.
+    values, values_std : ndarray, shape (n_bins,), kJ/mol/nm
+        Conditional mean of F given R. NaN where a bin holds too few frames.
+    from_density, from_density_std : ndarray, shape (n_bins,), kJ/mol/nm
+        k_BT ∂ ln ρ/∂R, for R in equilibrium. NaN where unknown.
+    combined, combined_std : ndarray, shape (n_bins,), kJ/mol/nm
+        The force-matched potential's force: −∂U/∂R of the cubic spline U fitted to all forces. The best
+        of the three, and what `at` and `potential` evaluate; the other two are not mixed in.
+    knots, coefficients : ndarray
+        Of the spline of the force.
+    constant, constant_std : float, kJ/mol/nm
+        Mean of F over the whole run, the time average of equation (23).
+    correlation_time : float, ps
+        Integrated autocorrelation time of F behind ``constant_std``.
+    temperature : float, K
+    agreement : float
+        χ² per bin between the binned mean and the spline; about 1 where they agree.
+    n_groups : int
+    warnings : tuple of Notice
+    """
+
+    axis: str
+    direction: np.ndarray
+    bins: np.ndarray
+    positions: np.ndarray
+    counts: np.ndarray
+    values: np.ndarray
+    values_std: np.ndarray
+    from_density: np.ndarray
+    from_density_std: np.ndarray
+    combined: np.ndarray
+    combined_std: np.ndarray
+    knots: np.ndarray
+    coefficients: np.ndarray
+    constant: float
+    constant_std: float
+    correlation_time: float
+    temperature: float
+    agreement: float
+    n_groups: int
+    warnings: tuple[Notice, ...] = field(default=())
+
+    def at(self, position):
+        """f^th at positions along the axis, kJ/mol/nm: the spline, constant beyond the data.
+
+        Parameters
+        ----------
+        position : float or ndarray, nm
+        """
+        if len(self.coefficients) == 0:
+            return np.full(np.shape(position), self.constant)
+        inside = np.clip(position, self.knots[0], self.knots[-1])
+        return self._spline(inside)
+
+    def __call__(self, position):
+        return self.at(position)
+
+    def potential(self, position):
+        """U(R) = −∫ f^th dR, kJ/mol, zero at its lowest point among the bins' centres.
+
+        Parameters
+        ----------
+        position : float or ndarray, nm
+        """
+        return self._energy(position) - np.min(self._energy(self.positions))
+
+    @property
+    def _spline(self):
+        return BSpline(self.knots, self.coefficients, len(self.knots) - len(self.coefficients) - 1)
+
+    def _energy(self, position):
+        position = np.asarray(position, dtype=float)
+        inside = np.clip(position, self.knots[0], self.knots[-1])
+        # beyond the data the force is constant, so the potential is linear
+        return -self._spline.antiderivative()(inside) - self.at(position) * (position - inside)
+
+    def summary(self):
+        rows = [("axis", self.axis), ("mean over the run", format_value(self.constant, self.constant_std, "kJ/mol/nm"))]
+        if len(self.positions):
+            rows.append(("bins", f"{len(self.positions)} from {self.bins[0]:.4g} to {self.bins[-1]:.4g} nm"))
+            rows.append(("binned against spline", f"χ² per bin {self.agreement:.2g} (about 1 where they agree)"))
+        return rows
+
+
+def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False, intervals=None):
+    """f^th(R) along an axis: force-matched spline, binned conditional mean, and equilibrium density.
+
+    Parameters
+    ----------
+    series : OrderParameters
+        With net force; without centre of mass only the mean over the run can be had.
+    axis : str, int or array_like of shape (3,)
+        ``"x"``, ``"y"``, ``"z"``, 0 to 2, or a direction.
+    bins : int or array_like of edges, nm, optional
+        Default: 20, fewer where the data are few.
+    temperature : float, K, optional
+        For the density route; default the series' own, else that of the particle's momentum.
+    relaxing : bool
+        The data relax towards equilibrium: fit F = f^th(R) − λP, so that the drag on a drifting particle is not
+        taken for mean force. Needs momentum.
+    intervals : int, optional
+        Intervals of the spline; default by leaving out one group at a time.
+
+    Returns
+    -------
+    MeanForce
+
+    Raises
+    ------
+    MissingFieldError
+        No forces.
+    InputError
+        An axis, bins or temperature that make no sense.
+
+    Notes
+    -----
+    The spline U(R) minimises Σ|F + ∂U/∂R|² over all frames; the number of its intervals is the one that predicts
+    best the groups left out. Errors are delete-one jackknives over replicas, or blocks of them, so that the
+    autocorrelation of F and of R is in them.
+    """
+    direction, name = axis_direction(axis)
+    force = series.replicas("net_force")
+    names = ["net_force"] + [n for n in ("centre_of_mass",) if series.has(n)] + (["momentum"] if relaxing else [])
+    for needed in names:
+        series.require(needed)
+    complete = np.all([np.isfinite(series.replicas(n)).all(axis=(0, 2)) for n in names], axis=0)
+    if complete.sum() < 2:
+        raise InputError(f"Only {complete.sum()} frames hold {', '.join(names)}; a mean force needs at least 2.")
+    force = force[:, complete] @ direction
+    notices = []
+    if temperature is None:
+        temperature = series.temperature
+        if temperature is None and series.has("momentum"):
+            temperature = series.kinetic_temperature
+    elif not (np.isfinite(temperature) and temperature > 0):
+        raise InputError(f"temperature must be a positive number of K; got {temperature!r}.")
+    temperature = float("nan") if not temperature else float(temperature)
+
+    time = correlation_time(force)
+    step = float(np.median(np.diff(series.time[complete])))
+    shared = dict(
+        axis=name,
+        direction=direction,
+        constant=float(force.mean()),
+        constant_std=float(force.std() / np.sqrt(time.n_effective)),
+        correlation_time=time.integrated * step,
+        temperature=temperature,
+    )
+    if not series.has("centre_of_mass"):
+        notices.append(
+            Notice(
+                "no_positions", "The data hold no positions: only the mean force over the run is known, not f^th(R)."
+            )
+        )
+        empty = np.zeros(0)
+        profile = dict.fromkeys(_PROFILE, empty) | {"agreement": float("nan"), "n_groups": 0}
+        return MeanForce(**shared, **profile, warnings=tuple(notices))
+
+    position = series.replicas("centre_of_mass")[:, complete] @ direction
+    momentum = series.replicas("momentum")[:, complete] @ direction if relaxing else None
+    sums = _CellSums(position, force, momentum, _edges(bins, position))
+    fit = _fit(sums, intervals)
+    binned, binned_std = sums.binned_force()
+    density, density_std = sums.density_force(temperature)
+    spread = binned_std
+    known = np.isfinite(binned) & np.isfinite(spread) & (spread > 0)
+    agreement = (
+        float(np.mean(((binned - fit.at_bins) / np.where(known, spread, 1.0))[known] ** 2)) if known.any() else np.nan
+    )
+    return MeanForce(
+        **shared,
+        bins=sums.edges,
+        positions=sums.centres,
+        counts=sums.counts,
+        values=binned,
+        values_std=binned_std,
+        from_density=density,
+        from_density_std=density_std,
+        combined=fit.at_bins,
+        combined_std=fit.at_bins_std,
+        knots=fit.knots,
+        coefficients=fit.coefficients,
+        agreement=agreement,
+        n_groups=sums.n_groups,
+        warnings=tuple(notices),
+    )
+
+
+_PROFILE = (
+    "bins",
+    "positions",
+    "counts",
+    "values",
+    "values_std",
+    "from_density",
+    "from_density_std",
+    "combined",
+    "combined_std",
+    "knots",
+    "coefficients",
+)
+
+
+def axis_direction(axis):
+    """Unit vector and name of an axis.
+
+    Parameters
+    ----------
+    axis : str, int or array_like of shape (3,)
+
+    Returns
+    -------
+    direction : ndarray, shape (3,)
+    name : str
+
+    Raises
+    ------
+    InputError
+    """
+    names = "xyz"
+    if isinstance(axis, str) and axis.lower() in names and len(axis) == 1:
+        axis = names.index(axis.lower())
+    if isinstance(axis, int | np.integer) and not isinstance(axis, bool) and 0 <= axis <= 2:
+        return np.eye(3)[axis], names[axis]
+    try:
+        vector = np.asarray(axis, dtype=float)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
+    if vector.shape != (3,) or not np.isfinite(vector).all() or not np.any(vector):
+        raise InputError(f"axis must be 'x', 'y', 'z', 0, 1, 2 or a direction of three numbers; got {axis!r}.")
+    direction = vector / np.linalg.norm(vector)
+    return direction, "(" + ", ".join(f"{x:.4g}" for x in direction) + ")"
+
+
+def _edges(bins, position):
+    low, high = float(position.min()), float(position.max())
+    if high - low <= 1e-12 * max(1.0, abs(low)):
+        # held in place: one narrow bin around the position
+        low, high = low - 0.5e-3, high + 0.5e-3
+        bins = 1 if bins is None or np.ndim(bins) == 0 else bins
+    if bins is None:
+        bins = int(np.clip(np.sqrt(position.size) / 5.0, 2, 20))
+    if np.ndim(bins) == 0:
+        if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or not 1 <= bins <= 10_000:
+            raise InputError(f"bins must be a number of bins from 1 to 10000, or edges in nm; got {bins!r}.")
+        return np.linspace(low, high, int(bins) + 1)
+    edges = np.asarray(bins, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
+        raise InputError(
+            "bins given as edges must be at least two finite numbers in nm, each larger than the one before."
+        )
+    if not ((position >= edges[0]) & (position <= edges[-1])).any():
+        raise InputError(
+            f"No frame has its position between {edges[0]:.4g} and {edges[-1]:.4g} nm; the data run from {low:.4g} to {high:.4g} nm."
+        )
+    return edges
+
+
+class _CellSums:
+    """Sums over the frames in fine cells of R, per group: all that the three routes need."""
+
+    def __init__(self, position, force, momentum, edges):
+        self.edges = edges
+        self.centres = 0.5 * (edges[1:] + edges[:-1])
+        n_replicas, n_frames = position.shape
+        n_blocks = n_blocks_for(n_replicas, n_frames)
+        bounds = block_bounds(n_frames, n_blocks)
+        block = np.searchsorted(bounds, np.arange(n_frames), side="right") - 1
+        group = (np.arange(n_replicas)[:, None] * n_blocks + block).ravel()
+        self.n_groups = n_replicas * n_blocks
+        position, force = position.ravel(), force.ravel()
+        inside = (position >= edges[0]) & (position <= edges[-1])
+        position, force, group = position[inside], force[inside], group[inside]
+        # fine cells refine the bins, so that bins are sums of cells
+        per_bin = max(1, FINE_CELLS // len(self.centres))
+        self.per_bin = per_bin
+        fine = np.interp(np.arange(per_bin * len(self.centres) + 1) / per_bin, np.arange(len(edges)), edges)
+        self.cells = 0.5 * (fine[1:] + fine[:-1])
+        cell = np.clip(np.searchsorted(fine, position, side="right") - 1, 0, len(self.cells) - 1)
+        index = group * len(self.cells) + cell
+
+        def summed(weights=None):
+            total = np.bincount(index, weights, minlength=self.n_groups * len(self.cells))
+            return total.reshape(self.n_groups, -1).astype(float)
+
+        self.n, self.force, self.force2 = summed(), summed(force), summed(force**2)
+        self.momentum = None
+        if momentum is not None:
+            momentum = momentum.ravel()[inside]
+            self.momentum = summed(momentum)
+            self.momentum2 = summed(momentum**2).sum(axis=1)
+            self.momentum_force = summed(momentum * force).sum(axis=1)
+
+    def _binned(self, cells):
+        return cells.reshape(self.n_groups, -1, self.per_bin).sum(axis=2)
+
+    @property
+    def counts(self):
+        """Frames in each bin."""
+        return self._binned(self.n).sum(axis=0)
+
+    def binned_force(self):
+        """Conditional mean of F in each bin and its standard error; NaN where fewer than a few frames."""
+        force, n = self._binned(self.force), self._binned(self.n)
+        enough = n.sum(axis=0) >= FEWEST_IN_BIN
+        mean = np.divide(force.sum(axis=0), n.sum(axis=0), out=np.full(n.shape[1], np.nan), where=enough)
+        std = np.full(n.shape[1], np.nan)
+        for bin_ in np.flatnonzero(enough & ((n > 0).sum(axis=0) >= 2)):
+            visited = n[:, bin_] > 0
+            std[bin_] = jackknife_std(delete_one(force[visited, bin_], n[visited, bin_]))
+        return mean, std
+
+    def density_force(self, temperature):
+        """k_BT ∂ ln ρ/∂R by central differences of ln(counts/width), and its standard error."""
+        n = self._binned(self.n)
+        total = n.sum(axis=0)
+        out, std = np.full(len(total), np.nan), np.full(len(total), np.nan)
+        if len(total) < 3 or not np.isfinite(temperature):
+            return out, std
+        widths = np.diff(self.edges)
+        distance = self.centres[2:] - self.centres[:-2]
+
+        def slope(counts):
+            safe = np.where(counts >= FEWEST_IN_BIN, counts, np.nan)
+            return (
+                BOLTZMANN * temperature * (np.log(safe / widths)[..., 2:] - np.log(safe / widths)[..., :-2]) / distance
+            )
+
+        out[1:-1] = slope(total)
+        std[1:-1] = jackknife_std(slope(total - n)) if self.n_groups > 1 else np.nan
+        return out, std
+
+
+@dataclass(frozen=True, eq=False)
+class _SplineFit:
+    knots: np.ndarray
+    coefficients: np.ndarray
+    at_bins: np.ndarray
+    at_bins_std: np.ndarray
+
+
+def _fit(sums, intervals):
+    """Least squares of the force on B-splines of R (and on P), the number of intervals by cross-validation."""
+    total = sums.n.sum(axis=0)
+    occupied = np.flatnonzero(total)
+    low, high = sums.cells[occupied[0]], sums.cells[occupied[-1]]
+    if high <= low:  # held in place
+        mean, left_out = sums.force.sum() / total.sum(), delete_one(sums.force.sum(axis=1), sums.n.sum(axis=1))
+        std = jackknife_std(left_out) if sums.n_groups > 1 else np.nan
+        n_bins = len(sums.centres)
+        knots = np.array([sums.edges[0], sums.edges[-1]])
+        return _SplineFit(knots, np.array([mean]), np.full(n_bins, mean), np.full(n_bins, std))
+    # no more intervals than bins, nor than the occupied cells can carry
+    most = max(1, min(len(sums.centres), len(occupied) // 4))
+    choices = [intervals] if intervals else [n for n in SPLINE_INTERVALS if n <= most]
+    fits = [_SplineSystem(sums, np.clip(n, 1, 200), low, high) for n in choices]
+    best = fits[0] if len(fits) == 1 else min(fits, key=lambda fit: fit.prediction_error)
+    left_out = best.at(sums.centres, best.left_out)
+    std = jackknife_std(left_out) if sums.n_groups > 1 else np.full(len(sums.centres), np.nan)
+    return _SplineFit(best.knots, best.solution[: best.n_basis], best.at(sums.centres, best.solution[None])[0], std)
+
+
+class _SplineSystem:
+    """Normal equations of one choice of knots, for all data and with each group left out."""
+
+    def __init__(self, sums, n_intervals, low, high):
+        degree = SPLINE_DEGREE
+        inner = np.linspace(low, high, int(n_intervals) + 1)
+        self.knots = np.concatenate([[low] * degree, inner, [high] * degree])
+        self.n_basis = len(self.knots) - degree - 1
+        self.low, self.high = low, high
+        basis = self._basis(sums.cells)
+        matrices = np.einsum("ci,gc,cj->gij", basis, sums.n, basis, optimize=True)
+        rights = sums.force @ basis
+        if sums.momentum is not None:
+            cross = sums.momentum @ basis
+            size = self.n_basis + 1
+            wider = np.zeros((sums.n_groups, size, size))
+            wider[:, :-1, :-1], wider[:, -1, :-1], wider[:, :-1, -1] = matrices, cross, cross
+            wider[:, -1, -1] = sums.momentum2
+            matrices = wider
+            rights = np.concatenate([rights, sums.momentum_force[:, None]], axis=1)
+        whole = matrices.sum(axis=0)
+        # a cell of the basis nobody visited is kept at zero by a ridge far below any statistical error
+        ridge = 1e-9 * np.trace(whole) / len(whole) * np.eye(len(whole))
+        self.solution = np.linalg.solve(whole + ridge, rights.sum(axis=0))
+        others = whole - matrices + ridge
+        self.left_out = np.linalg.solve(others, (rights.sum(axis=0) - rights)[..., None])[..., 0]
+        if sums.n_groups < 2:
+            self.left_out = self.solution[None]
+        quadratic = np.einsum("gi,gij,gj->g", self.left_out, matrices, self.left_out)
+        self.prediction_error = float((quadratic - 2.0 * (self.left_out * rights).sum(axis=1)).sum())
+
+    def _basis(self, positions):
+        inside = np.clip(positions, self.low, self.high)
+        return BSpline.design_matrix(inside, self.knots, SPLINE_DEGREE).toarray()
+
+    def at(self, positions, solutions):
+        """Forces at ``positions`` for each solution, shape (n_solutions, n_positions)."""
+        return solutions[:, : self.n_basis] @ self._basis(positions).T
+
+
+def require_positions(series):
+    """The centre of mass, or the sentence that it is missing."""
+    if not series.has("centre_of_mass"):
+        raise MissingFieldError("No centre of mass: the data holds no positions, so f^th(R) cannot be had.")
+    return series.replicas("centre_of_mass")

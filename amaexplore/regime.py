@@ -1,0 +1,248 @@
+"""Which of the two ε scalings holds here: three times decide, and say by how much each equation is off."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import AmaError, InputError, Notice
+from .results import Result
+from .transport import prepare
+from .units import BOLTZMANN
+
+__all__ = ["RegimeDiagnosis", "Verdict", "diagnose"]
+
+SMALL = 0.15  # ratio of times below which a separation counts
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one equation holds.
+
+    Parameters
+    ----------
+    holds : bool or None
+        ``None`` where the data cannot tell.
+    ratio : float
+        Fast time over slow time; below 0.15 the equation holds.
+    leading_error : float
+        First correction to the slow rate, relative.
+    message : str
+        A sentence with the numbers.
+    """
+
+    holds: bool | None
+    ratio: float
+    leading_error: float
+    message: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegimeDiagnosis(Result):
+    """Times of force memory, momentum and position, and what follows for each equation.
+
+    Parameters
+    ----------
+    tau_force : float, ps
+        τ_K, memory time of the fluctuating force.
+    tau_momentum : float, ps
+        τ_P, relaxation time of the momentum.
+    tau_position : float, ps
+        τ_R, relaxation time of the position where confined, else the time to diffuse ``length``.
+    confined : bool
+        Whether the position stays in a bounded region, so that τ_R is its relaxation time there.
+    length : float, nm
+        The length over which W is wanted, where not confined.
+    label : str
+        ``"smoluchowski"``, ``"fokker-planck"``, ``"both"``, ``"neither"`` or ``"unknown"``.
+    verdicts : dict
+        ``"smoluchowski"`` and ``"fokker-planck"`` to dict(holds, ratio, leading_error, message).
+    exponents : dict
+        Slopes of ln|P| and ln|F| against ln ε over nested subsets, where those were given; shown, never deciding.
+    epsilon : float
+    warnings : tuple of Notice
+    """
+
+    tau_force: float
+    tau_momentum: float
+    tau_position: float
+    confined: bool
+    length: float
+    label: str
+    verdicts: dict
+    exponents: dict
+    epsilon: float
+    warnings: tuple[Notice, ...] = field(default=())
+
+    def summary(self):
+        rows = [("regime", self.label)]
+        rows += [(name, verdict["message"]) for name, verdict in self.verdicts.items()]
+        return rows
+
+
+def diagnose(series, temperature=None, *, length=None, nested=None, correlations=None):
+    """Which regime the data are in, by the times that decide it.
+
+    Parameters
+    ----------
+    series : OrderParameters
+        With momentum and net force.
+    temperature : float, K, optional
+    length : float, nm, optional
+        The distance over which the reduced density is wanted when nothing confines the particle; default 1 nm.
+    nested : sequence of OrderParameters, optional
+        Growing subsets of the same trajectory, for the exponents of |P| and |F| in ε.
+    correlations : Correlations, optional
+        From `transport.prepare`, where they are at hand already.
+
+    Returns
+    -------
+    RegimeDiagnosis
+
+    Notes
+    -----
+    τ_K = ∫₀^t0 (1 − G/G∞) dt, τ_P = 1/G(t0), τ_R = σ_R²/D when confined, else L²/D. Fokker-Planck holds if
+    τ_K/τ_P < 0.15, Smoluchowski if max(τ_P, τ_K)/τ_R < 0.15. Leading errors: Fokker-Planck's slow rate
+    + τ_K/τ_P, Smoluchowski's + (τ_P − τ_K)/τ_R.
+    """
+    if length is None:
+        length, chosen = 1.0, False
+    else:
+        length, chosen = float(length), True
+    if not (np.isfinite(length) and length > 0):
+        raise InputError(f"length must be a positive number of nm; got {length!r}.")
+    notices = []
+    try:
+        bench = correlations if correlations is not None else prepare(series, temperature)
+        tau_force, tau_momentum, diffusion = _times(bench)
+        plateau = bench.theta().plateau
+    except AmaError as error:
+        notices.append(Notice("regime_unknown", f"The regime cannot be told: {error}"))
+        tau_force = tau_momentum = diffusion = float("nan")
+        plateau = False
+    if not plateau and np.isfinite(tau_momentum):
+        notices.append(
+            Notice("no_plateau", "No plateau of the friction was found, so the times behind the verdict are rough.")
+        )
+    confined, variance = _confinement(series)
+    tau_position = (variance if confined else length**2) / diffusion if diffusion > 0 else float("nan")
+    if not confined and not chosen:
+        notices.append(
+            Notice(
+                "length_assumed",
+                "Nothing confines the particle: τ_R is the time to diffuse 1 nm; give length= to choose.",
+                "info",
+            )
+        )
+    fokker_planck = _verdict(
+        "Fokker-Planck (56)",
+        tau_force,
+        tau_momentum,
+        tau_force / tau_momentum,
+        "τ_K",
+        "τ_P",
+    )
+    slowest = max(tau_force, tau_momentum)
+    smoluchowski = _verdict(
+        "Smoluchowski (29)",
+        slowest,
+        tau_position,
+        (tau_momentum - tau_force) / tau_position,
+        "max(τ_P, τ_K)",
+        "τ_R",
+    )
+    duration = series.duration
+    for name, slow in (("τ_P", tau_momentum), ("τ_R", tau_position if confined else np.nan)):
+        if np.isfinite(slow) and duration < 10.0 * slow:
+            notices.append(
+                Notice(
+                    "too_short",
+                    f"Each run lasts {duration:.4g} ps, less than ten times {name} = {slow:.4g} ps: the verdict is rough.",
+                )
+            )
+    return RegimeDiagnosis(
+        tau_force=tau_force,
+        tau_momentum=tau_momentum,
+        tau_position=tau_position,
+        confined=confined,
+        length=length,
+        label=_label(smoluchowski.holds, fokker_planck.holds),
+        verdicts={"smoluchowski": vars(smoluchowski), "fokker-planck": vars(fokker_planck)},
+        exponents=_exponents(nested),
+        epsilon=series.epsilon,
+        warnings=tuple(notices),
+    )
+
+
+def _times(bench):
+    """τ_K, τ_P and D from the running integral of the memory kernel at its plateau."""
+    theta = bench.theta(estimator=bench.default_estimator)
+    index = round(theta.window / bench.timestep)
+    plateau = theta.running_isotropic[index]
+    ratio = 1.0 - theta.running_isotropic[: index + 1] / plateau
+    # an underdamped kernel overshoots; then the integral cancels and the last excursion counts
+    if (ratio < -1.0 / np.e).any():
+        tau_force = theta.lags[np.flatnonzero(np.abs(ratio) > 1.0 / np.e)[-1]]
+    else:
+        tau_force = bench.timestep * (ratio.sum() - 0.5 * (ratio[0] + ratio[-1]))
+    friction = theta.friction
+    tau_momentum = theta.effective_mass / friction
+    return float(max(tau_force, 0.0)), float(tau_momentum), float(BOLTZMANN * theta.temperature / friction)
+
+
+def _confinement(series):
+    """Whether R stays in a bounded region, and its variance there (mean over axes), nm²."""
+    if not series.has("centre_of_mass"):
+        return False, float("nan")
+    position = series.replicas("centre_of_mass")
+    position = position[:, np.isfinite(position).all(axis=(0, 2))]
+    n_frames = position.shape[1]
+    if n_frames < 16:
+        return False, float("nan")
+    quarter, half = n_frames // 4, n_frames // 2
+    near = np.mean((position[:, quarter:] - position[:, :-quarter]) ** 2)
+    far = np.mean((position[:, half:] - position[:, :-half]) ** 2)
+    variance = float(np.mean(position.var(axis=1)))
+    # free diffusion doubles between these two lags; a confined particle stays at twice its variance
+    return bool(near > 0 and far < 1.25 * near), variance
+
+
+def _verdict(name, fast, slow, error, fast_word, slow_word):
+    ratio = fast / slow if slow else float("nan")
+    if not np.isfinite(ratio):
+        return Verdict(None, float("nan"), float("nan"), f"{name}: cannot be told from these data.")
+    holds = bool(ratio < SMALL)
+    text = "holds" if holds else "does not hold"
+    return Verdict(
+        holds,
+        float(ratio),
+        float(error),
+        f"{name} {text}: {fast_word} = {fast:.3g} ps is {100 * ratio:.2g} % of {slow_word} = {slow:.3g} ps "
+        f"({'below' if holds else 'not below'} {100 * SMALL:.0f} %); leading error of its slow rate about {100 * error:+.2g} %.",
+    )
+
+
+def _label(smoluchowski, fokker_planck):
+    if smoluchowski is None and fokker_planck is None:
+        return "unknown"
+    if smoluchowski and fokker_planck:
+        return "both"
+    if smoluchowski:
+        return "smoluchowski"
+    return "fokker-planck" if fokker_planck else "neither"
+
+
+def _exponents(nested):
+    """Slopes of ln rms |P| and ln rms |F| against ln ε, by least squares over subsets."""
+    if not nested:
+        return {}
+    if len(nested) < 2:
+        raise InputError(f"nested needs at least two subsets; got {len(nested)}.")
+    epsilon = np.log([item.epsilon for item in nested])
+    if np.ptp(epsilon) == 0:
+        raise InputError("The nested subsets all have the same ε; an exponent needs different ones.")
+    out = {}
+    for name in ("momentum", "net_force"):
+        if all(item.has(name) for item in nested):
+            size = [0.5 * np.log(np.nanmean(np.sum(item.replicas(name) ** 2, axis=-1))) for item in nested]
+            out[name] = float(np.polyfit(epsilon, size, 1)[0])
+    return out
