@@ -59,6 +59,28 @@ class _Group:
         velocities[np.ix_(self.atoms, self.axes)] -= self.weights @ velocities[self.atoms][:, self.axes]
 
 
+@dataclass(frozen=True, eq=False)
+class _Bath:
+    """Langevin friction and noise on the host's atoms: the exact Ornstein-Uhlenbeck step of their velocities."""
+
+    atoms: np.ndarray
+    kept: float  # exp(−rate dt)
+    spread: np.ndarray  # of the noise, nm/ps
+
+    @classmethod
+    def of(cls, system):
+        """The bath of a system, or None."""
+        if not system.host_friction > 0.0:
+            return None
+        kept = float(np.exp(-system.host_friction * system.timestep))
+        thermal = BOLTZMANN * system.temperature / system.masses[system.host]
+        return cls(system.host, kept, np.sqrt((1.0 - kept**2) * thermal)[:, None])
+
+    def kick(self, velocities, rng):
+        noise = rng.standard_normal((len(self.atoms), 3))
+        velocities[self.atoms] = self.kept * velocities[self.atoms] + self.spread * noise
+
+
 def fastest_platform():
     """Name of the fastest OpenMM platform that this machine offers."""
     import openmm
@@ -118,6 +140,7 @@ class Engine:
         self.particle = system.particle
         self._mobile = self.masses > 0
         self._groups = ()
+        self._bath = _Bath.of(system)
         self.dynamics = "free"
         self._integrator = openmm.VerletIntegrator(self.timestep)
         self._platform_choice = _platform(platform, threads)
@@ -187,21 +210,28 @@ class Engine:
         time, positions, before = self.time, self.positions, self.half_step_velocities
         self._advance(1)
         forces = (self.masses / self.timestep)[:, None] * (self.half_step_velocities - before)
-        if self._groups:
-            # in place: what came back from OpenMM is ours
-            self._hold_groups()
-            self._hand_over()
-        return Snapshot(time, positions, 0.5 * (before + self.half_step_velocities), forces)
+        velocities = 0.5 * (before + self.half_step_velocities)
+        self._after_step()
+        return Snapshot(time, positions, velocities, forces)
 
     def run(self, n_steps):
         """Take many steps without looking."""
-        if not self._groups:
+        if not (self._groups or self._bath):
             self._advance(n_steps)
             return
         for _ in range(n_steps):
             self._advance(1)
-            self._hold_groups()
-            self._hand_over()
+            self._after_step()
+
+    def _after_step(self):
+        """What follows a Verlet step: the bath's kicks, and what is held put back."""
+        if not (self._groups or self._bath):
+            return
+        # in place: what came back from OpenMM is ours
+        if self._bath:
+            self._bath.kick(self.half_step_velocities, self.rng)
+        self._hold_groups()
+        self._hand_over()
 
     def _advance(self, n_steps):
         import openmm
@@ -297,7 +327,13 @@ class Engine:
         return int(self.rng.integers(1, 2**31 - 1))
 
     def thermostatted(self, temperature, n_steps, progress=None):
-        """Run Langevin dynamics (2 ps⁻¹) in a context of its own and take over where it ends."""
+        """Run Langevin dynamics (2 ps⁻¹) in a context of its own and take over where it ends.
+
+        Returns
+        -------
+        float
+            Mean potential energy over its second half, kJ/mol.
+        """
         import openmm
 
         thermostat = openmm.LangevinMiddleIntegrator(temperature, 2.0, self.timestep)
@@ -305,50 +341,50 @@ class Engine:
         context = openmm.Context(self.system.system, thermostat, *self._platform_choice)
         context.setPositions(self.positions)
         context.setVelocitiesToTemperature(temperature, self._draw_seed())
-        for part in range(20):
-            thermostat.step(n_steps * (part + 1) // 20 - n_steps * part // 20)
-            _report(progress, (part + 1) / 20, "equilibrating with a thermostat")
+        parts, energies = 80, []
+        for part in range(parts):
+            thermostat.step(n_steps * (part + 1) // parts - n_steps * part // parts)
+            if part >= parts // 2:
+                energies.append(context.getState(energy=True).getPotentialEnergy()._value)
+            _report(progress, (part + 1) / parts, "equilibrating with a thermostat")
         state = context.getState(positions=True, velocities=True)
         self.place(state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value)
+        return float(np.mean(energies))
+
+    def set_total_energy(self, energy):
+        """Rescale the velocities so that potential and kinetic energy together are ``energy``, kJ/mol."""
+        wanted = energy - self.potential_energy()
+        if wanted <= 0.0:
+            raise AmaError(
+                f"{self.system.name} is not equilibrated: its potential energy exceeds the mean total energy of "
+                f"{energy:.5g} kJ/mol. Equilibrate longer."
+            )
+        self.half_step_velocities *= np.sqrt(wanted / self.kinetic_energy())
+        self._hand_over()
 
 
 def equilibrate(engine, *, duration=40.0, temperature=None, progress=None):
     """Bring a system to its temperature, ready for constant energy; nothing is held. Time starts again at 0.
 
     Minimises, runs Langevin dynamics, removes the total momentum where it will be conserved, then rescales the velocities
-    in short runs at constant energy until their mean temperature is the wanted one.
+    so that the total energy is its canonical mean: at that energy the mean temperature is the wanted one.
 
     Parameters
     ----------
     engine : Engine
     duration : float, ps
-        Of the thermostatted part; the runs that settle the energy take as long again in all.
     temperature : float, K, optional
         Default: the system's.
     progress : callable, optional
     """
     temperature = engine.system.temperature if temperature is None else temperature
-    n_steps = max(1, round(duration / engine.timestep))
     engine.hold("free")
     engine.minimise()
-    engine.thermostatted(temperature, n_steps, _part(progress, 0.0, 0.5))
+    potential = engine.thermostatted(temperature, max(80, round(duration / engine.timestep)), progress)
     if engine.system.conserves_momentum:
         engine.remove_total_momentum()
-    settle_temperature(engine, temperature, n_steps, _part(progress, 0.5, 1.0))
+    engine.set_total_energy(potential + 0.5 * engine.degrees_of_freedom * BOLTZMANN * temperature)
     engine.n_steps = 0
-
-
-def settle_temperature(engine, temperature, n_steps, progress=None, runs=4):
-    """Rescale velocities between runs at constant energy, so that the mean temperature becomes the wanted one."""
-    for run in range(runs):
-        measured = np.mean(
-            [engine.kinetic_temperature(engine.step().velocities) for _ in range(max(1, n_steps // runs))]
-        )
-        now = engine.kinetic_temperature()
-        # about half of what a rescaling brings goes into potential energy, so the correction is overdone twice
-        wanted = max(now + 2.0 * (temperature - measured), 0.5 * now)
-        engine.place(engine.positions, engine.half_step_velocities * np.sqrt(wanted / now))
-        _report(progress, (run + 1) / runs, "settling the energy")
 
 
 def _part(progress, start, stop):

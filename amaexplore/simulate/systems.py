@@ -68,7 +68,10 @@ class MolecularSystem:
         Step of the Verlet integrator.
     host_axes : tuple of int
         Axes along which nothing but the nanoparticle pushes the host: its momentum there is to be held together with the
-        particle's (all three unless there are walls or fixed atoms).
+        particle's (all three unless there are walls, fixed atoms or a bath).
+    host_friction : float, 1/ps
+        Rate of a Langevin bath on the host's atoms, none on the nanoparticle's. It stands for a medium larger than the box,
+        which carries momentum away; 0 is an isolated box at constant energy.
     potential : object or None
         The potential on R alone, where there is one (`potentials`).
     settings : dict
@@ -83,6 +86,7 @@ class MolecularSystem:
     temperature: float
     timestep: float
     host_axes: tuple = (0, 1, 2)
+    host_friction: float = 0.0
     potential: object = None
     settings: dict = field(default_factory=dict)
 
@@ -126,7 +130,7 @@ class MolecularSystem:
     @property
     def conserves_momentum(self):
         """Whether the total momentum is conserved: nothing outside pushes any atom."""
-        return self.potential is None and len(self.host_axes) == 3
+        return self.potential is None and len(self.host_axes) == 3 and self.host_friction == 0.0
 
     def replace(self, **changes):
         """A copy with some fields changed."""
@@ -348,6 +352,7 @@ def argon_nanoparticle(
     attraction=0.3,
     temperature=240.0,
     timestep=0.02,
+    host_friction=0.0,
     potential=None,
 ):
     """A bonded icosahedral nanoparticle in argon, periodic box.
@@ -369,6 +374,10 @@ def argon_nanoparticle(
         ε of particle and host over ε of argon.
     temperature : float, K
     timestep : float, ps
+    host_friction : float, 1/ps
+        A Langevin bath on the host's atoms. In an isolated box (0) what the particle gives its host comes back to it for
+        picoseconds, and the friction falls from its value for independent collisions to that of hydrodynamics; a bath of
+        1 ps⁻¹ carries the momentum away, and the memory of the force stays short.
     potential : object, optional
         Acts on R alone: `HarmonicTrap`, `DoubleWell`.
     """
@@ -380,6 +389,7 @@ def argon_nanoparticle(
         "attraction": attraction,
         "temperature": temperature,
         "timestep": timestep,
+        "host_friction": host_friction,
     }
     particle, bonds, kind = _argon_particle(n_particle, mass_factor, attraction)
     n_host = n_atoms - n_particle
@@ -397,6 +407,8 @@ def argon_nanoparticle(
         selection="resname NP",
         temperature=temperature,
         timestep=timestep,
+        host_axes=(0, 1, 2) if host_friction == 0.0 else (),
+        host_friction=host_friction,
         settings=settings,
     )
     return made if potential is None else made.with_potential(potential)
