@@ -328,6 +328,7 @@ def order_parameters(trajectory, subset):
     """
     from .subset import AtomSubset
     from .trajectory.checks import measure_temperature, total_momentum_is_zero
+    from .trajectory.store import store_when_useful
 
     if not isinstance(subset, AtomSubset):
         subset = trajectory.select(subset)
@@ -341,16 +342,17 @@ def order_parameters(trajectory, subset):
     if mass <= 0:
         raise InputError(f"The {len(indices)} atoms of {subset.selection!r} have no mass; choose atoms with mass.")
 
-    def summed(values, weights):
-        return None if values is None else weighted_sum(values, indices, weights)
-
+    store = store_when_useful(trajectory)
+    sums = _sums_over_frames(trajectory, indices, masses) if store is None else store.sums(subset.indicator)
+    if "positions" in sums:
+        sums["positions"] /= mass
     temperature, temperature_std = measure_temperature(trajectory, subset)
     return OrderParameters(
         time=trajectory.times,
         mass=mass,
-        centre_of_mass=summed(trajectory.positions, masses / mass),
-        momentum=summed(trajectory.velocities, masses),
-        net_force=summed(trajectory.forces, np.ones(len(indices))),
+        centre_of_mass=sums.get("positions"),
+        momentum=sums.get("velocities"),
+        net_force=sums.get("forces"),
         typical_mass=mass / len(indices),
         momentum_offset=trajectory.velocity_offset,
         total_mass=trajectory.metadata.get(
@@ -362,6 +364,16 @@ def order_parameters(trajectory, subset):
         label=subset.selection,
         n_atoms=len(indices),
     )
+
+
+def _sums_over_frames(trajectory, indices, masses):
+    """Σ m r, Σ m v and Σ F over the chosen atoms, straight from the frames: what a single question costs least by."""
+    weights = {"positions": masses, "velocities": masses, "forces": np.ones(len(indices))}
+    return {
+        name: weighted_sum(values, indices, weights[name])
+        for name in weights
+        if (values := getattr(trajectory, name)) is not None
+    }
 
 
 def even_timestep(times):

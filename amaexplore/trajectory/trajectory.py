@@ -240,6 +240,15 @@ class Trajectory:
 
         return order_parameters(self, subset)
 
+    def store(self, progress=None):
+        """The atom-major store behind fast `order_parameters`, made now unless there is one: an `AtomStore`.
+
+        Nobody has to call this: from the second selection on, a store of larger data makes itself in the background.
+        """
+        from .store import store_of
+
+        return store_of(self, progress)
+
     def save(self, path):
         """Write an H5MD file (positions, velocities, forces, masses, box, units) that `load` reads back."""
         from .h5md import write_h5md
