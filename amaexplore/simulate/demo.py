@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -63,7 +64,15 @@ _DEMOS = {
     for entry in [
         Demo(
             name="argon-nanoparticle",
-            summary="icosahedral particle of 13 argon atoms in 287 of argon at ρ* = 0.5 and 240 K",
+            summary="icosahedral particle of 13 argon atoms in 287 of argon at ρ* = 0.5 and 240 K, the argon in a weak bath",
+            build=partial(argon_nanoparticle, host_friction=1.0),
+            duration=400.0,
+            stride=4,
+            expected=MappingProxyType({"friction": (515.0, 15.0, "u/ps")}),
+        ),
+        Demo(
+            name="argon-isolated",
+            summary="the same in an isolated box: momentum comes back from the host, and the friction falls from 490 to 335",
             build=argon_nanoparticle,
             duration=400.0,
             stride=4,
