@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from .correlation import n_blocks_for
-from .errors import InputError, MissingFieldError, Notice
+from .errors import InputError, Notice
 from .results import Result, format_value
 from .uncertainty import block_bounds, correlation_time, delete_one, jackknife_std
 from .units import BOLTZMANN
@@ -436,8 +436,68 @@ class _SplineSystem:
         return solutions[:, : self.n_basis] @ self._basis(positions).T
 
 
-def require_positions(series):
-    """The centre of mass, or the sentence that it is missing."""
+def confined_axes(series):
+    """Along which axes the particle stays in a bounded region, by its mean squared displacement.
+
+    Free diffusion doubles the displacement between a quarter and a half of a run, confinement leaves it as it
+    is. All axes together count as confined when the ratio is below 1.7 by two standard errors (over replicas, or
+    over pieces where these are fewer than eight, and axes); one axis alone when its own is below 1.5. Of free
+    particles these limits take fewer than one in a hundred for confined.
+
+    Parameters
+    ----------
+    series : OrderParameters
+
+    Returns
+    -------
+    confined : ndarray of bool, shape (3,)
+    variance : ndarray, shape (3,), nm²
+        Of the position about its mean over everything; NaN without positions.
+    """
+    none = np.zeros(3, dtype=bool), np.full(3, np.nan)
     if not series.has("centre_of_mass"):
-        raise MissingFieldError("No centre of mass: the data holds no positions, so f^th(R) cannot be had.")
-    return series.replicas("centre_of_mass")
+        return none
+    position = series.replicas("centre_of_mass")
+    position = position[:, np.isfinite(position).all(axis=(0, 2))]
+    n_replicas, n_frames, _ = position.shape
+    variance = position.var(axis=(0, 1))
+    n_pieces = -(-8 // n_replicas)
+    length = n_frames // n_pieces
+    if length < 16:
+        return none[0], variance
+    pieces = position[:, : n_pieces * length].reshape(-1, length, 3)
+    near, far = (np.square(pieces[:, lag:] - pieces[:, :-lag]).mean(axis=1) for lag in (length // 4, length // 2))
+    total = near.sum(axis=0)
+    if not (total > 0).all():
+        return none[0], variance
+    ratio = far.sum(axis=0) / total
+    alone = ratio + 2.0 * jackknife_std((far.sum(axis=0) - far) / (total - near)) < 1.5
+    # axes on their own scale, so that a wide one does not hide a narrow one
+    near, far = (near / total).ravel(), (far / total).ravel()
+    pooled = far.sum() / 3.0 + 2.0 * jackknife_std((far.sum() - far) / (3.0 - near))
+    return alone | ((pooled < 1.7) & (ratio < 1.8)), variance
+
+
+def force_field(series, axes):
+    """F^th(R) at every frame along the chosen axes, each its own force-matched spline; zero along the others.
+
+    Parameters
+    ----------
+    series : OrderParameters
+        With centre of mass and net force, without missing frames.
+    axes : sequence of int
+
+    Returns
+    -------
+    ndarray, shape (n_replicas, n_frames, 3), kJ/mol/nm
+    """
+    position, force = series.replicas("centre_of_mass"), series.replicas("net_force")
+    out = np.zeros_like(force)
+    for axis in axes:
+        sums = _CellSums(position[..., axis], force[..., axis], None, _edges(None, position[..., axis]))
+        fit = _fit(sums, None)
+        spline = BSpline(fit.knots, fit.coefficients, len(fit.knots) - len(fit.coefficients) - 1)
+        # cells are fine against any change of the force
+        cells = spline(np.clip(sums.cells, fit.knots[0], fit.knots[-1]))
+        out[..., axis] = np.interp(position[..., axis], sums.cells, cells)
+    return out

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import AmaError, InputError, Notice
+from .mean_force import confined_axes
 from .results import Result
 from .transport import prepare
 from .units import BOLTZMANN
@@ -123,7 +124,9 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
         notices.append(
             Notice("no_plateau", "No plateau of the friction was found, so the times behind the verdict are rough.")
         )
-    confined, variance = _confinement(series)
+    axes, variances = confined_axes(series)
+    confined = bool(axes.any())
+    variance = float(variances[axes].mean()) if confined else float("nan")
     tau_position = (variance if confined else length**2) / diffusion if diffusion > 0 else float("nan")
     if not confined and not chosen:
         notices.append(
@@ -187,23 +190,6 @@ def _times(bench):
     friction = theta.friction
     tau_momentum = theta.effective_mass / friction
     return float(max(tau_force, 0.0)), float(tau_momentum), float(BOLTZMANN * theta.temperature / friction)
-
-
-def _confinement(series):
-    """Whether R stays in a bounded region, and its variance there (mean over axes), nm²."""
-    if not series.has("centre_of_mass"):
-        return False, float("nan")
-    position = series.replicas("centre_of_mass")
-    position = position[:, np.isfinite(position).all(axis=(0, 2))]
-    n_frames = position.shape[1]
-    if n_frames < 16:
-        return False, float("nan")
-    quarter, half = n_frames // 4, n_frames // 2
-    near = np.mean((position[:, quarter:] - position[:, :-quarter]) ** 2)
-    far = np.mean((position[:, half:] - position[:, :-half]) ** 2)
-    variance = float(np.mean(position.var(axis=1)))
-    # free diffusion doubles between these two lags; a confined particle stays at twice its variance
-    return bool(near > 0 and far < 1.25 * near), variance
 
 
 def _verdict(name, fast, slow, error, fast_word, slow_word):

@@ -330,7 +330,7 @@ def _beds():
         "free, oscillating kernel": replace(free, modes=wave),
         "trap, τ_R = 10 τ_P": replace(free, trap=spring / 10.0),
         "trap, τ_R = 3 τ_P": replace(free, trap=spring / 3.0),
-        "double well": replace(free, barrier=4.0, minimum=0.6),
+        "double well": replace(free, barrier=3.0, minimum=0.3),
     }
 
 

@@ -15,6 +15,7 @@ from .correlation import (
 )
 from .errors import InputError, InsufficientDataError, MissingFieldError, Notice
 from .estimators import ESTIMATORS, Correlators, inverse_or_nan
+from .mean_force import MeanForce, confined_axes, force_field
 from .uncertainty import jackknife_std
 from .units import BOLTZMANN
 from .window import axes_std, propose_before_decay, propose_maximum, propose_plateau
@@ -196,7 +197,7 @@ class Correlations:
         n_frames = self._even.n_frames
         if max_lag is not None:
             return lag_index(self.timestep, n_frames, max_lag, "max_lag") + 1
-        wanted = min(max(FEWEST_LAGS, 16 * self._decay_index()), n_frames // 4, MOST_LAGS)
+        wanted = min(max(FEWEST_LAGS, 8 * self._decay_index()), n_frames // 4, MOST_LAGS)
         if window is not None:
             index = lag_index(self.timestep, n_frames, window, "window")
             # twice the window shows what a longer one would give
@@ -265,18 +266,27 @@ class Correlations:
     @cached_property
     def _force_field(self):
         """F^th(R) at every frame, shape (n_replicas, n_frames, 3), or None where nothing is to be taken off."""
-        if self.mean_force is None or self.mean_force == "auto":
+        if self.mean_force is None:
             return None
-        field = getattr(self.mean_force, "at", self.mean_force)
-        if not callable(field):
+        if isinstance(self.mean_force, str) and self.mean_force == "auto":
+            return force_field(self._even, np.flatnonzero(self.confined)) if self.confined.any() else None
+        if not callable(self.mean_force):
             raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
-        values = np.asarray(field(self._even.replicas("centre_of_mass")), dtype=float)
-        force = self._even.replicas("net_force")
+        position, force = self._even.replicas("centre_of_mass"), self._even.replicas("net_force")
+        if isinstance(self.mean_force, MeanForce):
+            direction = self.mean_force.direction
+            return self.mean_force.at(position @ direction)[..., None] * direction
+        values = np.asarray(self.mean_force(position), dtype=float)
         if values.shape != force.shape or not np.isfinite(values).all():
             raise InputError(
                 f"mean_force returned an array of shape {values.shape}; expected finite values of shape {force.shape}."
             )
         return values
+
+    @cached_property
+    def confined(self):
+        """Along which axes the particle stays in a bounded region, shape (3,) bool."""
+        return confined_axes(self._even)[0]
 
     # -- temperature -----------------------------------------------------------------------------------
 
