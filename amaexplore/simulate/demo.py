@@ -17,8 +17,9 @@ import numpy as np
 
 from ..errors import AmaError, InputError, Notice
 from ..files import write_text
-from ..trajectory.trajectory import Trajectory
 from .dynamics import Engine, equilibrate
+from .live import LiveRun
+from .recorder import Recording
 from .systems import argon_nanoparticle
 
 __all__ = ["Demo", "DemoList", "demo", "demos"]
@@ -142,15 +143,17 @@ def demo(
     stride=None,
     progress=None,
     cache=True,
+    live=False,
     platform=None,
     threads=1,
     **settings,
 ):
     """The trajectory of an embedded simulation: simulated at first, read from the cache afterwards.
 
-    A bath equilibrated with a thermostat, then constant energy. Positions, velocities and forces of all atoms are of
-    the same time: velocities are the mean of the leapfrog integrator's half-step ones, v(t) = [v(t − dt/2) +
-    v(t + dt/2)]/2, and forces are m dv/dt over the same step. The total momentum is zero.
+    Equilibrated with a thermostat, then nothing acts on the nanoparticle but its host. Positions, velocities and forces of
+    all atoms are of the same time: velocities are the mean of the leapfrog integrator's half-step ones, v(t) =
+    [v(t − dt/2) + v(t + dt/2)]/2, and forces are m dv/dt over the same step. In an isolated box (``host_friction=0``) the
+    energy is conserved and the total momentum is zero.
 
     Parameters
     ----------
@@ -165,6 +168,9 @@ def demo(
         Called with a fraction and a text; may raise `Cancelled`.
     cache : bool
         Keep the result in, and take it from, the user's cache directory (``XDG_CACHE_HOME`` is honoured).
+    live : bool
+        Return a `LiveRun` that is not started yet, instead of waiting; when it ends by itself, its trajectory goes into the
+        cache.
     platform : str, optional
         OpenMM platform; default the fastest there is.
     threads : int
@@ -174,7 +180,7 @@ def demo(
 
     Returns
     -------
-    Trajectory
+    Trajectory or LiveRun
         Complete system; ``metadata["subset"]`` is the selection of the nanoparticle.
 
     Raises
@@ -199,24 +205,17 @@ def demo(
         "settings": system.settings,
         "format": CACHE_FORMAT,
     }
+    options = {"platform": platform, "threads": threads}
+    if live:
+        return _live(system, request, n_frames, cache, options)
     if not cache:
-        return _simulate(system, request, n_frames, progress, platform, threads)
+        return _simulate(system, request, n_frames, progress, options)
     path = cache_file(request)
     remembered = _read_cache(path, request, n_frames, system.n_atoms)
     if remembered is not None:
         _report(progress, 1.0, "read from the cache")
         return remembered
-    trajectory = _simulate(system, request, n_frames, progress, platform, threads)
-    try:
-        _write_cache(trajectory, path)
-    except (OSError, InputError) as error:
-        return trajectory.replace(
-            notices=(
-                *trajectory.notices,
-                Notice("cache_unavailable", f"The demo was not cached, so it will be simulated again: {error}", "info"),
-            )
-        )
-    return trajectory
+    return _remembered(_simulate(system, request, n_frames, progress, options), path)
 
 
 def _frame_count(duration, stride, timestep):
@@ -225,49 +224,51 @@ def _frame_count(duration, stride, timestep):
     return max(1, round(duration / (stride * timestep)))
 
 
-def _simulate(system, request, n_frames, progress, platform, threads):
-    engine = Engine(system, seed=request["seed"], platform=platform, threads=threads)
+def _simulate(system, request, n_frames, progress, options):
+    engine = Engine(system, seed=request["seed"], **options)
     # the share of the work that equilibration is, so that the bar moves evenly
-    share = 2.0 * request["equilibration"] / (2.0 * request["equilibration"] + request["duration"])
+    share = request["equilibration"] / (request["equilibration"] + request["duration"])
     equilibrate(
         engine,
         duration=request["equilibration"],
         progress=lambda fraction, text: _report(progress, share * fraction, text),
     )
-    stride = request["stride"]
-    shape = (n_frames, system.n_atoms, 3)
-    positions, velocities, forces = (np.empty(shape, dtype=np.float32) for _ in range(3))
-    times = np.empty(n_frames)
-    for frame in range(n_frames):
+    recording = Recording(system, request["stride"])
+    n_steps = n_frames * request["stride"]
+    for n in range(n_steps):
         snapshot = engine.step()
-        times[frame] = snapshot.time
-        positions[frame], velocities[frame], forces[frame] = snapshot.positions, snapshot.velocities, snapshot.forces
-        if stride > 1:
-            engine.run(stride - 1)
-        if frame % 50 == 0:
-            _report(progress, share + (1.0 - share) * frame / n_frames, f"simulating, {snapshot.time:.0f} ps")
+        recording.take(snapshot, engine.kinetic_temperature(snapshot.velocities))
+        if n % 200 == 0:
+            _report(progress, share + (1.0 - share) * n / n_steps, f"simulating, {snapshot.time:.0f} ps")
     _report(progress, 1.0, "simulated")
-    masses = system.masses
-    return Trajectory(
-        times=times,
-        masses=masses,
-        topology=system.topology,
-        positions=positions,
-        velocities=velocities,
-        forces=forces,
-        box=np.broadcast_to(system.box, (n_frames, 3, 3)),
-        masses_source="the simulated system",
-        md_timestep=system.timestep,
-        complete_system=True,
-        metadata={
-            **request,
-            "engine": "OpenMM",
-            "platform": engine.platform,
-            "temperature": system.temperature,
-            "subset": system.selection,
-            "total_mass": float(masses.sum()),
-        },
+    return recording.trajectory(**request)
+
+
+def _live(system, request, n_frames, cache, options):
+    def remember(trajectory):
+        if cache:
+            _remembered(trajectory, cache_file(request))
+
+    return LiveRun(
+        system,
+        duration=n_frames * request["stride"] * system.timestep,
+        stride=request["stride"],
+        equilibration=request["equilibration"],
+        seed=request["seed"],
+        metadata=request,
+        when_finished=remember,
+        **options,
     )
+
+
+def _remembered(trajectory, path):
+    """The trajectory, written to the cache; with a notice where that cannot be."""
+    try:
+        _write_cache(trajectory, path)
+    except (OSError, InputError) as error:
+        notice = Notice("cache_unavailable", f"The demo was not cached, so it will be simulated again: {error}", "info")
+        return trajectory.replace(notices=(*trajectory.notices, notice))
+    return trajectory
 
 
 def cache_directory():
