@@ -229,10 +229,10 @@ def analyze(
     notices = []
     if isinstance(source, OrderParameters):
         series = source
-        facts = _series_facts(source)
     else:
-        series = _chosen_series(source, select, notices)
-        facts = _trajectory_facts(source)
+        subset, found = chosen_subset(source, select)
+        series = source.order_parameters(subset)
+        notices += found
         notices += source.notices
     if typical_mass is not None:
         series = series.with_typical_mass(typical_mass)
@@ -241,7 +241,7 @@ def analyze(
             "There is only one frame; correlations need many, evenly spaced in time: give a longer trajectory."
         )
     notices += series.warnings
-    kelvin, kelvin_std, kelvin_source = _temperature(series, temperature)
+    kelvin, _, _ = _temperature(series, temperature)
 
     def attempt(name, compute):
         try:
@@ -257,20 +257,61 @@ def analyze(
         theta_found = attempt("theta", lambda: correlations.theta(window, estimator))
     force_found = attempt("mean_force", lambda: mean_force(series, axis=axis, temperature=kelvin))
     diagnosis = attempt("regime", lambda: diagnose(series, temperature=kelvin, correlations=correlations))
-    for result in (gamma_found, theta_found, force_found, diagnosis):
+    return assemble(
+        series,
+        source=source,
+        regime=regime,
+        axis=axis,
+        temperature=temperature,
+        correlations=correlations,
+        gamma=gamma_found,
+        theta=theta_found,
+        mean_force=force_found,
+        diagnosis=diagnosis,
+        notices=notices,
+    )
+
+
+def assemble(
+    series,
+    *,
+    source,
+    regime,
+    axis,
+    temperature,
+    correlations=None,
+    gamma=None,
+    theta=None,
+    mean_force=None,
+    diagnosis=None,
+    notices=(),
+):
+    """An `Analysis` of results that are at hand; what is None could not be computed.
+
+    Parameters
+    ----------
+    series : OrderParameters
+    source : Trajectory or OrderParameters
+        What the series came from.
+    temperature : float or None, K
+        As given by the user.
+    """
+    kelvin, kelvin_std, kelvin_source = _temperature(series, temperature)
+    notices = list(notices)
+    for result in (gamma, theta, mean_force, diagnosis):
         notices += getattr(result, "warnings", ())
-    consistency, consistency_std = _consistency(series, correlations, theta_found, kelvin)
+    consistency, consistency_std = _consistency(series, correlations, theta, kelvin)
     return Analysis(
         series=series,
-        input=facts,
+        input=_series_facts(source) if isinstance(source, OrderParameters) else _trajectory_facts(source),
         regime=regime,
         axis=axis,
         temperature=kelvin,
         temperature_std=kelvin_std,
         temperature_source=kelvin_source,
-        gamma=gamma_found,
-        theta=theta_found,
-        mean_force=force_found,
+        gamma=gamma,
+        theta=theta,
+        mean_force=mean_force,
         diagnosis=diagnosis,
         consistency=consistency,
         consistency_std=consistency_std,
@@ -288,8 +329,8 @@ def _check_choices(regime, window, temperature, axis):
             raise InputError(f"{name} must be a positive number of {unit}; got {value!r}.")
 
 
-def _chosen_series(trajectory, select, notices):
-    """The series of the selected atoms, after making sure that a host medium is left."""
+def chosen_subset(trajectory, select):
+    """The selected atoms, after making sure that a host medium is left, and notices about them."""
     from .trajectory.checks import host_is_missing
 
     if select is None:
@@ -300,6 +341,7 @@ def _chosen_series(trajectory, select, notices):
             "or 'index 0 to 12'."
         )
     subset = trajectory.select(select)
+    notices = []
     if subset.n_atoms == trajectory.n_atoms:
         reason = host_is_missing(trajectory, subset)
         if reason:
@@ -312,7 +354,7 @@ def _chosen_series(trajectory, select, notices):
                 "info",
             )
         )
-    return trajectory.order_parameters(subset)
+    return subset, notices
 
 
 def _trajectory_facts(trajectory):

@@ -1,0 +1,98 @@
+// Draws one Bokeh document inside a widget. BokehJS comes from the kernel (the `runtime` model), so that nothing
+// is fetched from a network and no version on the page is disturbed. Patches are acknowledged once they are drawn.
+
+async function loadBokeh(model) {
+  const id = model.get("runtime").replace("IPY_MODEL_", "");
+  const runtime = await model.widget_manager.get_model(id);
+  const version = runtime.get("version");
+  const loaded = (globalThis.__amaexplore_bokeh ??= {});
+  if (!loaded[version]) {
+    const holder = {};
+    // the library hangs itself on `this`: give it an object of its own
+    new Function(runtime.get("source")).call(holder);
+    loaded[version] = holder.Bokeh;
+  }
+  return loaded[version];
+}
+
+function buffersOf(ids, buffers) {
+  const copy = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  return new Map(ids.map((id, index) => [id, copy(buffers[index])]));
+}
+
+const plain = (value) => value === null || ["number", "string", "boolean"].includes(typeof value);
+
+async function render({ model, el }) {
+  el.classList.add("amaexplore-figure");
+  const view = Math.random().toString(36).slice(2);
+  let bokeh = null;
+  let doc = null;
+  let roots = null;
+  let drawing = Promise.resolve();
+  let outgoing = new Map();
+  let sending = false;
+
+  // what the reader moves by hand (a dragged window, a chosen point) goes back to the kernel, newest value only
+  const send = () => {
+    sending = false;
+    const changes = [...outgoing.values()];
+    outgoing = new Map();
+    model.send({ kind: "change", view, changes });
+  };
+  const onChange = (event) => {
+    const { model: changed, attr, value } = event;
+    if (!event.sync || !changed?.tags?.includes("live") || !plain(value)) return;
+    outgoing.set(`${changed.id}.${attr}`, { id: changed.id, attr, value });
+    if (!sending) {
+      sending = true;
+      requestAnimationFrame(send);
+    }
+  };
+
+  async function show(content, buffers) {
+    roots?.clear?.();
+    el.replaceChildren();
+    doc = bokeh.require("document/document").Document.from_json(JSON.parse(content.text), undefined, buffersOf(content.buffers, buffers));
+    doc.on_change(onChange);
+    roots = await bokeh.embed.add_document_standalone(doc, el);
+    // the same document, for tests and for the curious
+    el.bokehDocument = doc;
+  }
+
+  function patch(content, buffers) {
+    if (doc === null) return;
+    doc.apply_json_patch(JSON.parse(content.text), buffersOf(content.buffers, buffers));
+  }
+
+  const onMessage = (content, buffers) => {
+    if (content.view && content.view !== view) return;
+    drawing = drawing
+      .then(() => (content.kind === "show" ? show(content, buffers) : patch(content, buffers)))
+      .then(() => new Promise((done) => {
+        // a hidden page draws no frames, and must not hold up the others
+        requestAnimationFrame(done);
+        setTimeout(done, 250);
+      }))
+      .catch((error) => {
+        console.error("amaexplore figure:", error);
+        model.send({ kind: "failed", view, message: String(error) });
+      })
+      .then(() => model.send({ kind: "drawn", view, serial: content.serial }));
+  };
+  model.on("msg:custom", onMessage);
+
+  try {
+    bokeh = await loadBokeh(model);
+    model.send({ kind: "hello", view });
+  } catch (error) {
+    el.textContent = `This figure cannot be drawn: ${error}`;
+    console.error(error);
+  }
+  return () => {
+    model.off("msg:custom", onMessage);
+    model.send({ kind: "bye", view });
+    roots?.clear?.();
+  };
+}
+
+export default { render };

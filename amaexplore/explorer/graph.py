@@ -1,0 +1,280 @@
+"""A small dependency graph that recomputes what a change has made stale, in the background.
+
+Nodes know their inputs and how to compute; the graph knows what is stale. One worker thread takes the first
+stale node whose needs are there. A change while it works makes its result worthless: the job is told to stop
+at its next report of progress, and whatever it returns is dropped, so that the newest request wins.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..errors import AmaError, Cancelled
+
+__all__ = ["Graph", "Node", "State"]
+
+REPORT_INTERVAL = 0.1  # seconds between progress reports that are passed on
+SETTLED = frozenset({"fresh", "failed", "waiting", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """One result and how it comes about.
+
+    Parameters
+    ----------
+    name : str
+    compute : callable
+        ``compute(values, progress)`` with a dict of the choices and results it asked for.
+    choices : tuple of str
+        What the user sets.
+    needs : tuple of str
+        Results without which it cannot be computed.
+    uses : tuple of str
+        Results it takes into account; ``None`` where they could not be had.
+    title : str
+        What people call it.
+    """
+
+    name: str
+    compute: Callable
+    choices: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a node stands.
+
+    Parameters
+    ----------
+    status : str
+        ``"stale"``, ``"working"``, ``"fresh"``, ``"failed"``, ``"waiting"`` (for another that failed) or ``"cancelled"``.
+    message : str
+        A sentence: what failed, what is waited for, how far the work is.
+    fraction : float
+        Of the work, 0 to 1.
+    """
+
+    status: str = "stale"
+    message: str = ""
+    fraction: float = 0.0
+
+
+@dataclass
+class _Slot:
+    node: Node
+    state: State = State()
+    value: object = None
+    version: int = 0
+    seconds: float = 0.0
+    traceback: str = ""
+    last_report: float = field(default=0.0, repr=False)
+
+
+class Graph:
+    """Nodes in the order in which they are worth computing.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        Each after those it needs; where several are stale the earlier goes first.
+    choices : callable
+        Returns the present choices as a dict.
+    changed : callable
+        ``changed(name)``, whenever the state or the value of a node has changed.
+    """
+
+    def __init__(self, nodes, choices, changed):
+        self._slots = {node.name: _Slot(node) for node in nodes}
+        self._choices = choices
+        self._changed = changed
+        self._condition = threading.Condition()
+        self._worker = None
+        self._stopping = False
+        self._started = False
+
+    # -- asking ----------------------------------------------------------------------------------------
+
+    def value(self, name):
+        """The last computed value; see `state` for whether it still holds."""
+        return self._slots[name].value
+
+    def state(self, name):
+        """The `State` of a node."""
+        return self._slots[name].state
+
+    def seconds(self, name):
+        """How long the last computation took."""
+        return self._slots[name].seconds
+
+    def traceback(self, name):
+        """Of the last failure that was not the user's, as text."""
+        return self._slots[name].traceback
+
+    @property
+    def settled(self):
+        """Whether nothing is stale or being worked on."""
+        return all(slot.state.status in SETTLED for slot in self._slots.values())
+
+    def downstream(self, names):
+        """Nodes that a change of these choices or nodes makes stale, in order."""
+        reached = set(names)
+        for slot in self._slots.values():
+            node = slot.node
+            if reached.intersection(node.choices + node.needs + node.uses):
+                reached.add(node.name)
+        return [name for name in self._slots if name in reached]
+
+    # -- changing --------------------------------------------------------------------------------------
+
+    def start(self):
+        """Begin to work; before that changes only mark what is stale."""
+        self._started = True
+        self._wake()
+
+    def touch(self, *names):
+        """Mark everything downstream of these choices (or nodes) stale, and recompute it."""
+        stale = self.downstream(names)
+        with self._condition:
+            for name in stale:
+                slot = self._slots[name]
+                slot.version += 1
+                slot.state = State("stale")
+        for name in stale:
+            self._changed(name)
+        self._wake()
+
+    def cancel(self):
+        """Stop what is being worked on; it stays undone until one of its inputs changes."""
+        with self._condition:
+            for slot in self._slots.values():
+                if slot.state.status == "working":
+                    slot.version += 1
+                    slot.state = State("cancelled", "Stopped; change something or press Retry to go on.")
+                    name = slot.node.name
+                    break
+            else:
+                return
+        self._changed(name)
+        self._wake()
+
+    def retry(self):
+        """Take up what was cancelled or failed."""
+        self.touch(*(name for name, slot in self._slots.items() if slot.state.status in ("cancelled", "failed")))
+
+    def wait(self, timeout=None):
+        """Block until everything is settled; returns whether it is."""
+        self.start()
+        with self._condition:
+            return self._condition.wait_for(lambda: self.settled or self._stopping, timeout) and self.settled
+
+    def stop(self):
+        """End the worker; for good."""
+        with self._condition:
+            self._stopping = True
+            for slot in self._slots.values():
+                slot.version += 1
+            self._condition.notify_all()
+
+    # -- working ---------------------------------------------------------------------------------------
+
+    def _wake(self):
+        with self._condition:
+            if not self._started or self._stopping or self._worker is not None or self.settled:
+                return
+            self._worker = threading.Thread(target=self._work, name="amaexplore-session", daemon=True)
+            self._worker.start()
+
+    def _work(self):
+        while True:
+            with self._condition:
+                blocked = self._block()
+                slot = self._next()
+                if slot is not None:
+                    version = slot.version
+                    values = self._inputs(slot.node)
+                    slot.state = State("working")
+                elif not blocked:
+                    self._worker = None
+                    self._condition.notify_all()
+                    return
+            for name in blocked:
+                self._changed(name)
+            if slot is not None:
+                self._changed(slot.node.name)
+                self._run(slot, version, values)
+
+    def _block(self):
+        """Mark the stale nodes whose needs cannot be had; returns their names."""
+        blocked = []
+        for slot in self._slots.values():
+            if slot.state.status != "stale":
+                continue
+            for need in slot.node.needs:
+                other = self._slots[need]
+                if other.state.status in ("failed", "waiting", "cancelled"):
+                    # the first cause, not the chain of those waiting
+                    text = other.state.message if other.state.status == "waiting" else f"Waits for {other.node.title}."
+                    slot.state = State("waiting", text)
+                    blocked.append(slot.node.name)
+                    break
+        return blocked
+
+    def _next(self):
+        if self._stopping:
+            return None
+        for slot in self._slots.values():
+            node = slot.node
+            if (
+                slot.state.status == "stale"
+                and all(self._slots[name].state.status == "fresh" for name in node.needs)
+                and all(self._slots[name].state.status in SETTLED for name in node.uses)
+            ):
+                return slot
+        return None
+
+    def _inputs(self, node):
+        values = {name: value for name, value in self._choices().items() if name in node.choices}
+        for name in node.needs + node.uses:
+            slot = self._slots[name]
+            values[name] = slot.value if slot.state.status == "fresh" else None
+        return values
+
+    def _run(self, slot, version, values):
+        name = slot.node.name
+
+        def progress(fraction, text=""):
+            now = time.monotonic()
+            with self._condition:
+                if slot.version != version:
+                    raise Cancelled("Something newer was asked for.")
+                if now - slot.last_report < REPORT_INTERVAL:
+                    return
+                slot.last_report = now
+                slot.state = State("working", text, float(fraction))
+            self._changed(name)
+
+        started = time.perf_counter()
+        value, trace = None, ""
+        try:
+            value = slot.node.compute(values, progress)
+            state = State("fresh", "", 1.0)
+        except Cancelled:
+            state = State("cancelled", "Stopped; change something or press Retry to go on.")
+        except AmaError as error:
+            state = State("failed", str(error))
+        except Exception as error:  # a fault of ours must not freeze the page: it is shown, and kept in full
+            trace = traceback.format_exc()
+            state = State("failed", f"Unexpected {type(error).__name__}: {error}. This is a fault of the program.")
+        with self._condition:
+            if slot.version != version:
+                return
+            slot.seconds = time.perf_counter() - started
+            slot.state, slot.traceback = state, trace
+            slot.value = value
+        self._changed(name)

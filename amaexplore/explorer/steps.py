@@ -1,0 +1,208 @@
+"""The steps of the explorer as nodes of the dependency graph: from the choices to every result on the page.
+
+Each function takes the choices and results it named, and a progress callable. They add nothing to the numbers:
+every one is what `amaexplore.analyze` computes, cut into pieces so that a change recomputes as little as it may.
+"""
+
+from ..errors import InputError, SelectionError
+from ..order_parameters import OrderParameters
+from .graph import Node
+
+__all__ = ["NODES", "STEP_OF", "as_analysis"]
+
+DENSITY_TIMES = 61
+DENSITY_CELLS = 160
+PHASE_SPACE_CELLS = 96
+
+
+def data(values, progress):
+    """The trajectory, or the series, that the source names."""
+    source = values["source"]
+    kind = source.get("kind")
+    if kind == "given":
+        if values["data_in_memory"] is None:
+            raise InputError("There are no data in memory: choose a demo or files.")
+        return values["data_in_memory"]
+    if kind == "demo":
+        from ..simulate.demo import demo
+
+        settings = {name: source[name] for name in ("seed", "duration", "stride") if source.get(name) is not None}
+        return demo(source.get("name", ""), progress=progress, **settings)
+    if kind == "files":
+        return _from_files(source, progress)
+    raise InputError(f"The source {source!r} is not known; its kind must be 'demo', 'files' or 'given'.")
+
+
+def _from_files(source, progress):
+    from ..trajectory.readers import load
+    from ..trajectory.series_files import is_series_file, load_series
+
+    files = [str(file) for file in source.get("files") or ()]
+    if not files:
+        raise InputError("No file is chosen yet.")
+    if all(is_series_file(file) for file in files):
+        return load_series(files if len(files) > 1 else files[0])
+    options = {name: source[name] for name in ("topology", "units", "timestep") if source.get(name)}
+    return load(files, progress=progress, **options)
+
+
+def subset(values, _progress):
+    """The atoms of the nanoparticle; None where the data are a series already."""
+    source, text = values["data"], values["selection"].strip()
+    if isinstance(source, OrderParameters):
+        return None
+    text = text or source.metadata.get("subset")
+    if not text:
+        raise SelectionError("Say which atoms are the nanoparticle, such as 'protein' or 'index 0 to 12'.")
+    from ..analysis import chosen_subset
+
+    return chosen_subset(source, text)[0]
+
+
+def series(values, _progress):
+    """R, P and F over time."""
+    found = values["data"]
+    if not isinstance(found, OrderParameters):
+        found = found.order_parameters(values["subset"])
+    if values["typical_mass"] is not None:
+        found = found.with_typical_mass(values["typical_mass"])
+    if found.n_frames < 2:
+        raise InputError("There is only one frame; correlations need many, evenly spaced in time.")
+    return found
+
+
+def correlations(values, _progress):
+    """What γ and θ are read from at any window."""
+    from ..transport import prepare
+
+    return prepare(values["series"], values["temperature"])
+
+
+def gamma(values, _progress):
+    """γ, equation (28)."""
+    return values["correlations"].gamma(values["window"], values["estimator"])
+
+
+def theta(values, _progress):
+    """θ, equation (55)."""
+    return values["correlations"].theta(values["window"], values["estimator"])
+
+
+def curves(values, _progress):
+    """The correlation functions themselves: dict of ``"momentum"`` and ``"force"``, where the data have them."""
+    bench = values["correlations"]
+    names = {"momentum": "momentum", "force": "net_force"}
+    return {name: getattr(bench, name) for name, field in names.items() if bench.series.has(field)}
+
+
+def mean_force(values, _progress):
+    """f^th(R) along the axis."""
+    from ..mean_force import mean_force as compute
+
+    return compute(values["series"], axis=values["axis"], temperature=values["temperature"])
+
+
+def diagnosis(values, _progress):
+    """Which regime holds."""
+    from ..regime import diagnose
+
+    return diagnose(values["series"], temperature=values["temperature"], correlations=values["correlations"])
+
+
+def smoluchowski(values, _progress):
+    """W̃(R, t) by equation (29); None where the regime is not asked for."""
+    return None if values["regime"] == "fokker-planck" else _density(values, "smoluchowski")
+
+
+def fokker_planck(values, _progress):
+    """W̃(R, P, t) by equation (56); None where the regime is not asked for."""
+    return None if values["regime"] == "smoluchowski" else _density(values, "fokker-planck")
+
+
+def _density(values, regime):
+    from ..prediction import predict
+
+    if values["regime"] not in ("smoluchowski", "fokker-planck", "both"):
+        raise InputError(f"regime {values['regime']!r} is not known; choose smoluchowski, fokker-planck or both.")
+    initial = values["initial"] or None
+    if initial is not None:
+        initial = ("gaussian", float(initial["mean"]), float(initial["std"]))
+    lower, upper = values["span"] or (None, None)
+    return predict(
+        as_analysis(values, values, values["series"]),
+        regime,
+        initial=initial,
+        boundary=values["boundary"],
+        horizon=values["horizon"],
+        lower=lower,
+        upper=upper,
+        n_times=DENSITY_TIMES,
+        n_cells=DENSITY_CELLS if regime == "smoluchowski" else PHASE_SPACE_CELLS,
+    )
+
+
+def estimators(values, _progress):
+    """Every estimator side by side, each at its own proposal or all at the chosen window."""
+    return values["correlations"].table(values["window"])
+
+
+def as_analysis(results, choices, series):
+    """An `Analysis` of what the graph has computed.
+
+    Parameters
+    ----------
+    results : dict
+        Results by name; what is missing or None could not be computed.
+    choices : dict
+    series : OrderParameters
+    """
+    from ..analysis import assemble
+
+    source = results.get("data")
+    return assemble(
+        series,
+        source=series if source is None else source,
+        regime=choices.get("regime", "both"),
+        axis=choices.get("axis", "x"),
+        temperature=choices.get("temperature"),
+        correlations=results.get("correlations"),
+        gamma=results.get("gamma"),
+        theta=results.get("theta"),
+        mean_force=results.get("mean_force"),
+        diagnosis=results.get("diagnosis"),
+    )
+
+
+_COEFFICIENTS = ("gamma", "theta", "mean_force", "diagnosis", "correlations")
+_DENSITY_CHOICES = ("regime", "axis", "initial", "boundary", "span", "horizon", "temperature")
+
+NODES = (
+    Node("data", data, choices=("source", "data_in_memory"), title="the data"),
+    Node("subset", subset, choices=("selection",), needs=("data",), title="the choice of the nanoparticle"),
+    Node("series", series, choices=("typical_mass",), needs=("data", "subset"), title="the order parameters"),
+    Node("correlations", correlations, choices=("temperature",), needs=("series",), title="the correlation functions"),
+    Node("gamma", gamma, choices=("window", "estimator"), needs=("correlations",), title="γ"),
+    Node("theta", theta, choices=("window", "estimator"), needs=("correlations",), title="θ"),
+    Node("curves", curves, needs=("correlations",), title="the correlation functions"),
+    Node("mean_force", mean_force, choices=("axis", "temperature"), needs=("series",), title="the mean force"),
+    Node("diagnosis", diagnosis, choices=("temperature",), needs=("series", "correlations"), title="the diagnosis"),
+    Node("smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)"),
+    Node("fokker_planck", fokker_planck, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (56)"),
+    Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
+)
+
+STEP_OF = {
+    "data": "data",
+    "subset": "nanoparticle",
+    "series": "nanoparticle",
+    "diagnosis": "regime",
+    "correlations": "window",
+    "gamma": "window",
+    "theta": "window",
+    "curves": "window",
+    "estimators": "window",
+    "mean_force": "density",
+    "smoluchowski": "density",
+    "fokker_planck": "density",
+}
+"""Under which step of the page the state of a node is told."""
