@@ -1,7 +1,6 @@
 """Time correlation functions of momentum and net force, as 3 × 3 tensors with their standard errors."""
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -128,16 +127,34 @@ class GroupedCorrelation:
         -------
         ndarray, shape (1 + n_groups, 3, 3, n_lags) or (1 + 3 n_groups, 1, 1, n_lags)
         """
-        sums = self.forward if sums is None else sums
-        counts = self.counts[:, None, None, :]
-        if axes_as_groups:
-            n_lags = sums.shape[-1]
-            sums = np.einsum("gaan->gan", sums).reshape(-1, 1, 1, n_lags)
-            counts = np.repeat(self.counts, 3, axis=0).reshape(-1, 1, 1, n_lags)
-        mean = sums.sum(axis=0) / counts.sum(axis=0)
-        if len(sums) < 2:
-            return mean[np.newaxis]
-        return np.concatenate([mean[np.newaxis], delete_one(sums, counts)])
+        return stacked_means(self.forward if sums is None else sums, self.counts, axes_as_groups)
+
+
+def stacked_means(sums, counts, axes_as_groups=False):
+    """Mean over all groups, followed by the means with one group left out; see `GroupedCorrelation.stacked`.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (n_groups, 3, 3, n_lags)
+    counts : ndarray, shape (n_groups, n_lags)
+    axes_as_groups : bool
+    """
+    n_lags = sums.shape[-1]
+    if axes_as_groups:
+        sums = np.diagonal(sums, axis1=1, axis2=2).swapaxes(1, 2).reshape(-1, 1, 1, n_lags)
+        counts = np.repeat(counts, 3, axis=0)
+    counts = counts.reshape(-1, 1, 1, n_lags)
+    mean = sums.sum(axis=0) / counts.sum(axis=0)
+    if len(sums) < 2:
+        return mean[np.newaxis]
+    return np.concatenate([mean[np.newaxis], delete_one(sums, counts)])
+
+
+def pair_counts(n_replicas, n_frames, n_lags, n_blocks):
+    """Pairs of frames behind each correlation sum, shape (n_replicas · n_blocks, n_lags)."""
+    bounds = block_bounds(n_frames, n_blocks)
+    pairs = np.clip(np.minimum(bounds[1:, None], n_frames - np.arange(n_lags)) - bounds[:-1, None], 0, None)
+    return np.tile(pairs, (n_replicas, 1)).astype(float)
 
 
 def n_blocks_for(n_replicas, n_frames):
@@ -174,18 +191,7 @@ def group_correlation(first, second, n_lags, n_blocks=None):
         forward = pair_sums(one, two, n_lags, bounds).reshape(shape)
         backward = forward if two is one else pair_sums(two, one, n_lags, bounds).reshape(shape)
         backward = backward.swapaxes(1, 2)
-    pairs = np.clip(np.minimum(bounds[1:, None], n_frames - np.arange(n_lags)) - bounds[:-1, None], 0, None)
-    return GroupedCorrelation(forward, backward, np.tile(pairs, (n_replicas, 1)).astype(float))
-
-
-def equal_time_sums(first, second, n_blocks):
-    """Σ_i A_a(i) B_b(i) in the same groups, as a correlation of a single lag."""
-    n_replicas, n_frames, _ = first.shape
-    bounds = block_bounds(n_frames, n_blocks)
-    blocks = [np.einsum("rta,rtb->rab", first[:, s:e], second[:, s:e]) for s, e in pairwise(bounds)]
-    sums = np.stack(blocks, axis=1).reshape(-1, 3, 3, 1)
-    counts = np.tile(np.diff(bounds), n_replicas)[:, None].astype(float)
-    return GroupedCorrelation(sums, sums.swapaxes(1, 2), counts)
+    return GroupedCorrelation(forward, backward, pair_counts(n_replicas, n_frames, n_lags, n_blocks))
 
 
 def momentum_correlation(series, max_lag=None):

@@ -6,58 +6,14 @@ gets its error by the same jackknife.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from .kernels.volterra import solve_scalar, solve_tensor
+from .kernels.volterra import discrete_memory, solve_scalar, solve_tensor
 
-__all__ = ["ESTIMATORS", "Correlators", "Estimator"]
+__all__ = ["ESTIMATORS", "Estimator"]
 
 LONGEST_SOLVE = 1500  # lags of the Volterra solution, which costs their square
-
-
-@dataclass(frozen=True, eq=False)
-class Correlators:
-    """Correlation functions of all data, followed by those with one group left out.
-
-    Parameters
-    ----------
-    timestep : float, ps
-    momentum : ndarray, shape (1 + n_groups, d, d, n_lags), or None
-        ⟨P_a(0) P_b(s)⟩, symmetric; d is 3, or 1 where the axes are averaged.
-    force : same, or None
-        ⟨δF_a(0) δF_b(s)⟩ with the mean force taken off.
-    derivative : same, or None
-        Ċ_P(s) = ½[⟨F(s)P(0)⟩ − ⟨P(s)F(0)⟩].
-    drift : same, or None
-        The same with δF in place of F.
-    force_norm, cross_norm : ndarray, shape (1 + n_groups, d, d), or None
-        ⟨FF⟩(0) and ⟨δF F⟩(0).
-    displacement : ndarray, shape (1 + n_groups, d, n_lags), or None
-        Mean squared displacement per axis, nm².
-    mass : float, u
-    """
-
-    timestep: float
-    momentum: np.ndarray | None = None
-    force: np.ndarray | None = None
-    derivative: np.ndarray | None = None
-    drift: np.ndarray | None = None
-    force_norm: np.ndarray | None = None
-    cross_norm: np.ndarray | None = None
-    displacement: np.ndarray | None = None
-    mass: float = 1.0
-
-    @property
-    def n_lags(self):
-        """Lags of every array."""
-        return next(x for x in (self.momentum, self.force, self.displacement) if x is not None).shape[-1]
-
-    @cached_property
-    def momentum_norm(self):
-        """⟨PP⟩(0), shape (1 + n_groups, d, d)."""
-        return self.momentum[..., 0]
 
 
 def _integral(values, timestep):
@@ -130,6 +86,68 @@ def corrected_force_integral(c):
     return _symmetric(_product(_product(force_integral(c), ratio), c.momentum_norm))
 
 
+def _axes(values):
+    """Diagonal of (k, d, d, n) as (k, d, n)."""
+    return np.diagonal(values, axis1=1, axis2=2).swapaxes(1, 2)
+
+
+def _diagonal_tensor(values):
+    """(k, d, n) on the diagonal of (k, d, d, n), zero elsewhere."""
+    return values[:, :, None, :] * np.eye(values.shape[1])[None, :, :, None]
+
+
+def _log_or_nan(values):
+    return np.log(values, out=np.full(values.shape, np.nan), where=values > 0)
+
+
+def _rate_to_theta(c, rate):
+    """εθ = (ζ/m)⟨PP⟩ per axis, for a rate of shape (k, d, n)."""
+    return _diagonal_tensor(rate * np.diagonal(c.momentum_norm, axis1=1, axis2=2)[..., None])
+
+
+def discrete_memory_integral(c):
+    """∫⟨PP⟩ continued by Mori's equation in discrete time: h ⟨PP⟩(0) [1/(1−ΣΩ) − ½]."""
+    momentum = _axes(c.momentum)
+    stride = -(-(c.n_lags - 1) // LONGEST_SOLVE)
+    coarse = momentum[..., ::stride]
+    total = discrete_memory(coarse.reshape(-1, coarse.shape[-1])).reshape(coarse.shape)
+    left = np.where(total < 1.0, 1.0 - total, np.nan)
+    running = stride * c.timestep * coarse[..., :1] * (1.0 / left - 0.5)
+    running[..., 0] = np.nan
+    running = _diagonal_tensor(running)
+    return running if stride == 1 else _resampled(running, stride, c.n_lags)
+
+
+def tail_rate(c):
+    """ln[⟨PP⟩(t)/⟨PP⟩(2t)]/t, the decay rate of the momentum correlation between t and 2t."""
+    momentum = _axes(c.momentum)
+    half = (c.n_lags - 1) // 2
+    t = np.arange(1, half + 1)
+    rate = np.full(momentum.shape, np.nan)
+    rate[..., 1 : half + 1] = _log_or_nan(momentum[..., t]) - _log_or_nan(momentum[..., 2 * t])
+    rate[..., 1 : half + 1] /= t * c.timestep
+    return _rate_to_theta(c, rate)
+
+
+def kramers_moyal_rate(c):
+    """−ln[⟨PP⟩(t)/⟨PP⟩(0)]/t: the drift of P over t, regressed on P, as a rate."""
+    momentum = _axes(c.momentum)
+    rate = np.full(momentum.shape, np.nan)
+    times = c.timestep * np.arange(1, c.n_lags)
+    rate[..., 1:] = (_log_or_nan(momentum[..., :1]) - _log_or_nan(momentum[..., 1:])) / times
+    return _rate_to_theta(c, rate)
+
+
+def displacement_slope(c):
+    """m² times half the slope of the mean squared displacement between t and 2t."""
+    displacement = c.displacement
+    half = (c.n_lags - 1) // 2
+    t = np.arange(1, half + 1)
+    slope = np.full(displacement.shape, np.nan)
+    slope[..., 1 : half + 1] = (displacement[..., 2 * t] - displacement[..., t]) / (2.0 * t * c.timestep)
+    return c.mass**2 * slope
+
+
 @dataclass(frozen=True)
 class Estimator:
     """One way to a coefficient.
@@ -149,6 +167,8 @@ class Estimator:
         How the window is proposed: ``"plateau"``, ``"before decay"`` or ``"maximum"``.
     measures : str
         ``"coefficient"``, or what else it converges to.
+    per_axis : bool
+        Off-diagonal elements are not estimated: zero, with NaN as their error.
     """
 
     name: str
@@ -161,6 +181,7 @@ class Estimator:
     theta: object = None
     rule: str = "plateau"
     measures: str = "coefficient"
+    per_axis: bool = False
 
     def to_dict(self):
         """Plain words only."""
@@ -208,6 +229,48 @@ _LIST = [
         needs={"gamma": ("momentum", "net_force"), "theta": ("momentum", "net_force")},
         theta=corrected_force_integral,
         measures="slow pole (ζ/m)(1 + τ_K/τ_P)",
+    ),
+    Estimator(
+        name="mori",
+        label="discrete memory of the momentum alone (Mori), no forces needed",
+        assumes="free particle; frames close against τ_P",
+        fails="in traps, where ∫⟨PP⟩ is zero",
+        cost="lags² per group and axis, milliseconds",
+        needs={"gamma": ("momentum",), "theta": ("momentum",)},
+        gamma=discrete_memory_integral,
+        per_axis=True,
+    ),
+    Estimator(
+        name="tail",
+        label="exponential tail: decay rate of ⟨PP⟩ between the window and twice it",
+        assumes="free particle, a single exponential at long times",
+        fails="in traps; noisy once ⟨PP⟩ has decayed",
+        cost="as window",
+        needs={"gamma": ("momentum",), "theta": ("momentum",)},
+        theta=tail_rate,
+        measures="slow pole (ζ/m)(1 + τ_K/τ_P)",
+        per_axis=True,
+    ),
+    Estimator(
+        name="kramers-moyal",
+        label="drift of the momentum over the window, regressed on the momentum",
+        assumes="free particle, window long against the memory and short against τ_P",
+        fails="in traps; approaches its limit only as 1/window",
+        cost="as window",
+        needs={"gamma": ("momentum",), "theta": ("momentum",)},
+        theta=kramers_moyal_rate,
+        measures="slow pole (ζ/m)(1 + τ_K/τ_P)",
+        per_axis=True,
+    ),
+    Estimator(
+        name="msd",
+        label="slope of the mean squared displacement between the window and twice it",
+        assumes="free particle, window long against τ_P; unwrapped positions",
+        fails="in traps, where the slope goes to zero",
+        cost="one FFT, milliseconds",
+        needs={"gamma": ("centre_of_mass",), "theta": ("centre_of_mass",)},
+        gamma=displacement_slope,
+        rule="before decay",
     ),
 ]
 

@@ -406,7 +406,7 @@ class _SplineSystem:
         self.n_basis = len(self.knots) - degree - 1
         self.low, self.high = low, high
         basis = self._basis(sums.cells)
-        matrices = np.einsum("ci,gc,cj->gij", basis, sums.n, basis, optimize=True)
+        matrices = (basis.T * sums.n[:, None, :]) @ basis
         rights = sums.force @ basis
         if sums.momentum is not None:
             cross = sums.momentum @ basis
@@ -424,7 +424,7 @@ class _SplineSystem:
         self.left_out = np.linalg.solve(others, (rights.sum(axis=0) - rights)[..., None])[..., 0]
         if sums.n_groups < 2:
             self.left_out = self.solution[None]
-        quadratic = np.einsum("gi,gij,gj->g", self.left_out, matrices, self.left_out)
+        quadratic = ((self.left_out[:, None, :] @ matrices)[:, 0] * self.left_out).sum(axis=1)
         self.prediction_error = float((quadratic - 2.0 * (self.left_out * rights).sum(axis=1)).sum())
 
     def _basis(self, positions):
@@ -465,7 +465,9 @@ def confined_axes(series):
     length = n_frames // n_pieces
     if length < 16:
         return none[0], variance
-    pieces = position[:, : n_pieces * length].reshape(-1, length, 3)
+    # a few hundred points a piece tell where it wanders
+    pieces = position[:, : n_pieces * length].reshape(-1, length, 3)[:, :: max(1, length // 400)]
+    length = pieces.shape[1]
     near, far = (np.square(pieces[:, lag:] - pieces[:, :-lag]).mean(axis=1) for lag in (length // 4, length // 2))
     total = near.sum(axis=0)
     if not (total > 0).all():

@@ -3,18 +3,17 @@
 from functools import cached_property
 
 import numpy as np
+from scipy import fft
 
 from .coefficients import CorrelationIntegral, Gamma, Theta, positive_number
 from .correlation import (
-    equal_time_sums,
     force_correlation,
-    group_correlation,
     lag_index,
     momentum_correlation,
-    n_blocks_for,
 )
-from .errors import InputError, InsufficientDataError, MissingFieldError, Notice
-from .estimators import ESTIMATORS, Correlators, inverse_or_nan
+from .correlators import Correlators
+from .errors import InputError, InsufficientDataError, Notice
+from .estimators import ESTIMATORS, inverse_or_nan
 from .mean_force import MeanForce, confined_axes, force_field
 from .uncertainty import jackknife_std
 from .units import BOLTZMANN
@@ -23,6 +22,7 @@ from .window import axes_std, propose_before_decay, propose_maximum, propose_pla
 __all__ = ["CorrelationIntegral", "Correlations", "Gamma", "Theta", "estimators", "gamma", "prepare", "theta"]
 
 LARGEST_ERROR = 0.2  # relative; above it a result says so
+SERIES = ("centre_of_mass", "momentum", "net_force")
 COARSEST_STEP = 0.3  # h √(⟨FF⟩/⟨PP⟩); above it the frames are too far apart for the force
 LARGEST_MISFIT = 0.25  # of the drop of ⟨PP⟩ as integrated from ⟨FP⟩; above it F is not dP/dt
 FEWEST_LAGS, MOST_LAGS = 64, 20_000
@@ -167,16 +167,13 @@ class Correlations:
     """
 
     def __init__(self, series, temperature, mean_force, isotropic, max_lag, window):
-        if not (series.has("momentum") or series.has("net_force")):
-            raise MissingFieldError(
-                "γ and θ need momentum or net force: the data holds neither velocities nor forces. Write them in the engine."
-            )
         self.series = series
         self.isotropic = bool(isotropic)
         self.mean_force = mean_force
         self._temperature = None if temperature is None else positive_number(temperature, "temperature")
         self._fields = tuple(name for name in ("momentum", "net_force") if series.has(name))
-        self._even = series.even(*self._fields).synchronised()
+        # with neither velocities nor forces there are still displacements
+        self._even = series.even(*(self._fields or ("centre_of_mass",))).synchronised()
         self.timestep = self._even.timestep
         if self._even.n_frames < 8:
             raise InsufficientDataError(
@@ -184,7 +181,11 @@ class Correlations:
                 "one can trust."
             )
         self._n_lags = self._choose_lags(max_lag, window)
+        self._fixed_lags = max_lag is not None
         self._curves = {}
+        self._settled = False
+        self._took_off = None  # axes whose mean force is taken off although the displacement did not show confinement
+        self._may_take_off = isinstance(mean_force, str) and len(self._fields) == 2 and self._has_positions
 
     # -- how far ---------------------------------------------------------------------------------------
 
@@ -206,10 +207,13 @@ class Correlations:
 
     def _decay_index(self):
         """First lag at which the momentum (else force) correlation is below 1/e."""
-        values = self._even.replicas(self._fields[0])
+        if not self._fields:
+            return self._even.n_frames // 32
+        values = self._even.replicas(self._fields[0]).transpose(0, 2, 1)
         n_lags = min(self._farthest, MOST_LAGS)
-        sums = group_correlation(values, values, n_lags, n_blocks=1)
-        curve = np.einsum("gaan->n", sums.forward) / sums.counts.sum(axis=0)
+        length = fft.next_fast_len(values.shape[-1] + n_lags, real=True)
+        power = np.square(np.abs(fft.rfft(values, length))).sum(axis=(0, 1))
+        curve = fft.irfft(power, length)[:n_lags] / (values.shape[-1] - np.arange(n_lags))
         below = curve < curve[0] / np.e
         return int(np.argmax(below)) if below.any() else n_lags // 4
 
@@ -232,36 +236,18 @@ class Correlations:
 
     @cached_property
     def _correlators(self):
-        series, n_lags = self._even, self._n_lags
-        n_blocks = n_blocks_for(series.n_replicas, series.n_frames)
-
-        def stacked(groups, sums):
-            return groups.stacked(_symmetric_sums(sums), axes_as_groups=self.isotropic)
-
-        made = {}
-        if series.has("momentum"):
-            momentum = series.replicas("momentum")
-            groups = group_correlation(momentum, momentum, n_lags, n_blocks)
-            made["momentum"] = stacked(groups, groups.forward)
-        if series.has("net_force"):
-            force = series.replicas("net_force")
-            fluctuating = force if self._force_field is None else force - self._force_field
-            centred = fluctuating - fluctuating.mean(axis=(0, 1))
-            groups = group_correlation(centred, centred, n_lags, n_blocks)
-            made["force"] = stacked(groups, groups.forward)
-        if len(made) == 2:
-
-            def rate_of(change):
-                """½[⟨A(s)P(0)⟩ − ⟨P(s)A(0)⟩]; for A = F the derivative of ⟨P(s)P(0)⟩."""
-                groups = group_correlation(momentum, change, n_lags, n_blocks)
-                return stacked(groups, 0.5 * (groups.forward.swapaxes(1, 2) - groups.backward))
-
-            made["derivative"] = rate_of(force)
-            made["drift"] = made["derivative"] if fluctuating is force else rate_of(fluctuating)
-            for name, first in (("force_norm", force), ("cross_norm", fluctuating)):
-                groups = equal_time_sums(first, force, n_blocks)
-                made[name] = stacked(groups, groups.forward)[..., 0]
-        return Correlators(timestep=self.timestep, mass=series.mass, **made)
+        series = self._even
+        arrays = {name: series.replicas(name) if series.has(name) else None for name in SERIES}
+        return Correlators(
+            self.timestep,
+            self._n_lags,
+            mass=series.mass,
+            momentum=arrays["momentum"],
+            force=arrays["net_force"],
+            mean_force=self._force_field if series.has("net_force") else None,
+            position=arrays["centre_of_mass"] if self._has_positions else None,
+            axes_as_groups=self.isotropic,
+        )
 
     @cached_property
     def _force_field(self):
@@ -269,7 +255,8 @@ class Correlations:
         if self.mean_force is None:
             return None
         if isinstance(self.mean_force, str) and self.mean_force == "auto":
-            return force_field(self._even, np.flatnonzero(self.confined)) if self.confined.any() else None
+            axes = self.confined if self._took_off is None else self._took_off
+            return force_field(self._even, np.flatnonzero(axes)) if axes.any() else None
         if not callable(self.mean_force):
             raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
         position, force = self._even.replicas("centre_of_mass"), self._even.replicas("net_force")
@@ -286,7 +273,11 @@ class Correlations:
     @cached_property
     def confined(self):
         """Along which axes the particle stays in a bounded region, shape (3,) bool."""
-        return confined_axes(self._even)[0]
+        return confined_axes(self._even)[0] if self._has_positions else np.zeros(3, dtype=bool)
+
+    @cached_property
+    def _has_positions(self):
+        return self.series.has("centre_of_mass") and bool(np.isfinite(self._even.centre_of_mass).all())
 
     # -- temperature -----------------------------------------------------------------------------------
 
@@ -308,9 +299,9 @@ class Correlations:
     @cached_property
     def force_is_momentum_change(self):
         """How much of the drop of ⟨P(0)P(s)⟩ the force explains: 1 where F = dP/dt, NaN where not known."""
-        c = self._correlators
-        if c.momentum is None or c.derivative is None:
+        if len(self._fields) < 2:
             return float("nan")
+        c = self._correlators
         momentum = np.einsum("aan->n", c.momentum[0])
         if momentum[0] <= 0:
             return 0.0
@@ -348,8 +339,9 @@ class Correlations:
         Returns
         -------
         list of dict
-            Keys estimator, label, measures, window, plateau, gamma, gamma_std, diffusion, diffusion_std, theta_raw,
-            theta_raw_std, friction, friction_std, note (why a number is missing).
+            Keys estimator, label, measures, note (why a number is missing), and where they can be had gamma, gamma_std,
+            diffusion, diffusion_std, gamma_window, gamma_plateau, theta_raw, theta_raw_std, friction, friction_std,
+            theta_window, theta_plateau.
         """
         return [self._row(name, window) for name in ESTIMATORS]
 
@@ -360,14 +352,14 @@ class Correlations:
             result = self.gamma(window, name)
             row |= {"gamma": result.isotropic, "gamma_std": result.isotropic_std}
             row |= {"diffusion": result.diffusion, "diffusion_std": result.diffusion_std}
-            row |= {"window": result.window, "plateau": result.plateau}
+            row |= {"gamma_window": result.window, "gamma_plateau": result.plateau}
         except InputError as error:
             row["note"] = str(error)
         try:
             result = self.theta(window, name)
             row |= {"theta_raw": result.isotropic_raw, "theta_raw_std": result.isotropic_raw_std}
             row |= {"friction": result.friction, "friction_std": result.friction_std}
-            row |= {"window": result.window, "plateau": result.plateau}
+            row |= {"theta_window": result.window, "theta_plateau": result.plateau}
         except InputError as error:
             row["note"] = str(error)
         return row
@@ -378,6 +370,8 @@ class Correlations:
         if window is not None:
             index = lag_index(self.timestep, self._even.n_frames, window, "window")
             self._reach(index)
+        elif entry.name == "kernel":
+            self._settle(entry)
         curve = self._curve(kind, entry)
         if window is None:
             proposal = self._proposal(kind, entry)
@@ -397,13 +391,38 @@ class Correlations:
             self.series.require(needed)
         return entry
 
+    def _settle(self, entry):
+        """Where the memory kernel's integral shows no plateau: take F^th(R) off, or look at longer lags.
+
+        A mean force that was overlooked makes the integral rise without end, so a plateau that appears when
+        it is taken off is evidence for it. Done once.
+        """
+        if self._settled:
+            return
+        self._settled = True
+        while not self._curve("theta", entry).proposal.found:
+            if self._may_take_off:
+                self._took_off = np.ones(3, dtype=bool)
+                self._forget()
+                if self._curve("theta", entry).proposal.found:
+                    return
+                self._took_off = None
+            elif 2 * self._n_lags > min(self._even.n_frames // 4, MOST_LAGS) or self._fixed_lags:
+                return
+            else:
+                self._n_lags *= 2
+            self._may_take_off = False
+            self._forget()
+
     def _reach(self, index):
         """Make the lags long enough for ``index``, and where possible for twice it."""
-        if index < self._n_lags:
-            return
-        self._n_lags = max(index + 1, min(2 * index + 1, self._even.n_frames - 1))
+        if index >= self._n_lags:
+            self._n_lags = max(index + 1, min(2 * index + 1, self._even.n_frames - 1))
+            self._forget()
+
+    def _forget(self):
         self._curves.clear()
-        for name in ("_correlators", "momentum", "force", "force_is_momentum_change"):
+        for name in ("_correlators", "_force_field", "momentum", "force", "force_is_momentum_change"):
             self.__dict__.pop(name, None)
 
     def _curve(self, kind, entry):
@@ -446,6 +465,15 @@ class Correlations:
                         f"and the memory kernel needs less than {COARSEST_STEP}. Store frames more often.",
                     )
                 )
+        if entry.name == "kernel" and self._took_off is not None:
+            add(
+                Notice(
+                    "mean_force_taken_off",
+                    "With a mean force f^th(R) taken off the plateau appears, without it the integral keeps rising: the "
+                    "particle counts as confined, though its displacement does not show it yet.",
+                    "info",
+                )
+            )
         if "net_force" in self._fields and "momentum" in self._fields:
             explained = self.force_is_momentum_change
             if not abs(explained - 1.0) <= LARGEST_MISFIT:
@@ -521,6 +549,8 @@ class _Curve:
         std = np.moveaxis(jackknife_std(self.stack[1:]), -1, 0) if self.n_groups else np.full(value.shape, np.nan)
         if value.shape[1] == 1:
             value, std = value * np.eye(3), std * np.eye(3)
+        if self.entry.per_axis:
+            std = np.where(np.eye(3, dtype=bool), std, np.nan)
         return value, std
 
     @cached_property
@@ -579,8 +609,3 @@ class _Curve:
             label=series.label,
             warnings=notices,
         )
-
-
-def _symmetric_sums(sums):
-    """Time reversal makes every correlation here symmetric in its axes: use both halves."""
-    return 0.5 * (sums + sums.swapaxes(1, 2))

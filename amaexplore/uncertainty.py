@@ -6,6 +6,7 @@ matters, and the scatter of those numbers is the standard error, whatever the fo
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -68,6 +69,7 @@ def jackknife_std(estimates, axis=0, dof=None):
     return np.sqrt(scatter * (n_groups - 1) / n_groups) * student_factor(n_groups - 1 if dof is None else dof)
 
 
+@lru_cache
 def student_factor(dof):
     """By how much ± one standard error must grow to hold 68.27 % when the error itself comes from few groups.
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import fft
 
-__all__ = ["both_directions", "pair_sums"]
+__all__ = ["both_directions", "even_sums", "odd_sums", "pair_sums", "spectrum_of"]
 
 
 def both_directions(first, second, n_lags):
@@ -63,4 +63,55 @@ def pair_sums(first, second, n_lags, bounds):
         for a in range(n_components):
             for b in range(n_components):
                 out[:, block, a, b] = fft.irfft(spectrum[:, a] * other[:, b], length)[:, :n_lags]
+    return out
+
+
+def spectrum_of(values, n_lags):
+    """Padded Fourier transform along time, for `even_sums` and `odd_sums`.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_replicas, n_components, n_frames)
+    n_lags : int
+
+    Returns
+    -------
+    ndarray of complex, shape (n_replicas, n_components, n_frequencies)
+    """
+    return fft.rfft(values, _padded(values.shape[-1], n_lags))
+
+
+def _padded(n_frames, n_lags):
+    return fft.next_fast_len(n_frames + n_lags - 1, real=True)
+
+
+def even_sums(spectrum, n_frames, n_lags):
+    """½ Σ_i [A_a(i) A_b(i+s) + A_b(i) A_a(i+s)], shape (n_replicas, n_components, n_components, n_lags)."""
+    return _from_spectra(lambda a, b: (np.conj(spectrum[:, a]) * spectrum[:, b]).real, spectrum, n_frames, n_lags)
+
+
+def odd_sums(first, second, n_frames, n_lags):
+    """Σ_i of ½[B_a(i+s) A_b(i) − A_a(i+s) B_b(i)], made symmetric in a and b.
+
+    With A the momentum and B the force this is the time derivative of the momentum correlation, from six
+    transforms: the part of the cross spectrum that is odd in time is its imaginary part.
+    """
+
+    def cross(a, b):
+        total = np.conj(first[:, a]) * second[:, b]
+        if a != b:
+            total = 0.5 * (total + np.conj(first[:, b]) * second[:, a])
+        return 1j * total.imag
+
+    return _from_spectra(cross, first, n_frames, n_lags)
+
+
+def _from_spectra(product, spectrum, n_frames, n_lags):
+    n_replicas, n_components, _ = spectrum.shape
+    length = _padded(n_frames, n_lags)
+    out = np.empty((n_replicas, n_components, n_components, n_lags))
+    for a in range(n_components):
+        for b in range(a, n_components):
+            out[:, a, b] = fft.irfft(product(a, b), length)[:, :n_lags]
+            out[:, b, a] = out[:, a, b]
     return out

@@ -4,7 +4,7 @@ import numpy as np
 
 from .compile import kernel
 
-__all__ = ["solve_scalar", "solve_tensor"]
+__all__ = ["discrete_memory", "solve_scalar", "solve_tensor"]
 
 
 @kernel
@@ -42,16 +42,20 @@ def _solve_tensor(drift, derivative, inverse_norm, kernel_start, step, scratch, 
     for n in range(1, n_lags):
         shift = n_lags - 1 - n
         for a in range(3):
+            # three sums at once, so that each G is read once for them
+            x = y = z = 0.0
+            for j in range(1, n):
+                g, h, k = out[a, 0, j], out[a, 1, j], out[a, 2, j]
+                i = shift + j
+                x += g * scratch[0, 0, i] + h * scratch[1, 0, i] + k * scratch[2, 0, i]
+                y += g * scratch[0, 1, i] + h * scratch[1, 1, i] + k * scratch[2, 1, i]
+                z += g * scratch[0, 2, i] + h * scratch[1, 2, i] + k * scratch[2, 2, i]
+            right[a, 0], right[a, 1], right[a, 2] = x, y, z
             for b in range(3):
-                first = second = third = 0.0
-                for j in range(1, n):
-                    first += out[a, 0, j] * scratch[0, b, shift + j]
-                    second += out[a, 1, j] * scratch[1, b, shift + j]
-                    third += out[a, 2, j] * scratch[2, b, shift + j]
                 correction = 0.0
                 for c in range(3):
                     correction += kernel_start[a, c] * derivative[c, b, n]
-                right[a, b] = -drift[a, b, n] - step * (first + second + third) - end * correction
+                right[a, b] = -drift[a, b, n] - step * right[a, b] - end * correction
         for a in range(3):
             for b in range(3):
                 total = 0.0
@@ -119,4 +123,36 @@ def solve_tensor(drift, derivative, norm, force_norm, kernel_start, step):
         np.empty((3, 3, drift.shape[3])),
         out,
     )
+    return out
+
+
+@kernel
+def _discrete_memory(correlation, omega, out):
+    n_lags = correlation.shape[1]
+    for k in range(correlation.shape[0]):
+        total = 0.0
+        for n in range(n_lags - 1):
+            value = correlation[k, n + 1]
+            for j in range(n):
+                value -= omega[j] * correlation[k, n - j]
+            omega[n] = value / correlation[k, 0]
+            total += omega[n]
+            out[k, n + 1] = total
+
+
+def discrete_memory(correlation):
+    """Running sum of Ω with C(n+1) = Σ_{k≤n} Ω_k C(n−k), Mori's equation in discrete time.
+
+    Parameters
+    ----------
+    correlation : ndarray, shape (n_batch, n_lags)
+
+    Returns
+    -------
+    ndarray, shape (n_batch, n_lags)
+        Element n holds Ω_0 + ... + Ω_{n−1}; the first is zero.
+    """
+    correlation = np.ascontiguousarray(correlation)
+    out = np.zeros(correlation.shape)
+    _discrete_memory(correlation, np.empty(correlation.shape[1]), out)
     return out
