@@ -9,10 +9,10 @@ import numpy as np
 
 from . import __version__
 from .errors import InputError, InsufficientDataError, MissingFieldError, Notice, SelectionError
-from .mean_force import MeanForce, axis_direction, mean_force
 from .order_parameters import OrderParameters
 from .regime import RegimeDiagnosis, diagnose
 from .results import Result, format_value, jsonable
+from .thermal_force import MeanForce, axis_direction, mean_force
 from .transport import CorrelationIntegral, Correlations, prepare
 from .units import thermal_energy
 

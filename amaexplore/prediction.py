@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import InputError, MissingFieldError, Notice
-from .mean_force import axis_direction
 from .results import Result
+from .thermal_force import axis_direction
 from .units import thermal_energy
 
 __all__ = ["Prediction", "predict"]

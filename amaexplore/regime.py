@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import AmaError, InputError, Notice
-from .mean_force import confined_axes
 from .results import Result
+from .thermal_force import confined_axes
 from .transport import prepare
 from .units import BOLTZMANN
 

@@ -14,7 +14,7 @@ from .correlation import (
 from .correlators import Correlators
 from .errors import InputError, InsufficientDataError, Notice
 from .estimators import ESTIMATORS, inverse_or_nan
-from .mean_force import MeanForce, confined_axes, force_field
+from .thermal_force import MeanForce, confined_axes, force_field
 from .uncertainty import jackknife_std
 from .units import BOLTZMANN
 from .window import axes_std, propose_before_decay, propose_maximum, propose_plateau

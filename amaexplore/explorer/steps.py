@@ -97,7 +97,7 @@ def curves(values, _progress):
 
 def mean_force(values, _progress):
     """f^th(R) along the axis."""
-    from ..mean_force import mean_force as compute
+    from ..thermal_force import mean_force as compute
 
     return compute(values["series"], axis=values["axis"], temperature=values["temperature"])
 

@@ -1,4 +1,7 @@
-"""The thermal-average force f^th(R) along an axis, by three routes that must agree."""
+"""The thermal-average force f^th(R) along an axis, by three routes that must agree.
+
+(The file is not called mean_force, because the function of that name is part of the public face.)
+"""
 
 from dataclasses import dataclass, field
 
