@@ -69,7 +69,7 @@ _DEMOS = {
             build=partial(argon_nanoparticle, host_friction=1.0),
             duration=400.0,
             stride=4,
-            expected=MappingProxyType({"friction": (515.0, 15.0, "u/ps")}),
+            expected=MappingProxyType({"friction": (520.0, 15.0, "u/ps")}),
         ),
         Demo(
             name="argon-isolated",

@@ -179,7 +179,8 @@ class Engine:
         groups = []
         if dynamics == "held":
             groups.append((self.particle, [0, 1, 2]))
-        if dynamics != "free" and len(self.system.host) and self.system.host_axes:
+        # a bath takes up what the particle gives its host, which then need not be held
+        if dynamics != "free" and len(self.system.host) and self.system.host_axes and not self._bath:
             groups.append((self.system.host, list(self.system.host_axes)))
         self._groups = tuple(self._group(atoms, axes) for atoms, axes in groups)
         self._hold_groups()
@@ -190,6 +191,7 @@ class Engine:
         return _Group(atoms, weights, axes, weights @ self.positions[atoms][:, axes])
 
     def _hold_groups(self):
+        # in place: what came back from OpenMM is ours
         for group in self._groups:
             group.hold(self.positions, self.half_step_velocities)
 
@@ -210,8 +212,9 @@ class Engine:
         time, positions, before = self.time, self.positions, self.half_step_velocities
         self._advance(1)
         forces = (self.masses / self.timestep)[:, None] * (self.half_step_velocities - before)
+        self._hold_groups()
         velocities = 0.5 * (before + self.half_step_velocities)
-        self._after_step()
+        self._kick_host()
         return Snapshot(time, positions, velocities, forces)
 
     def run(self, n_steps):
@@ -221,17 +224,15 @@ class Engine:
             return
         for _ in range(n_steps):
             self._advance(1)
-            self._after_step()
+            self._hold_groups()
+            self._kick_host()
 
-    def _after_step(self):
-        """What follows a Verlet step: the bath's kicks, and what is held put back."""
-        if not (self._groups or self._bath):
-            return
-        # in place: what came back from OpenMM is ours
+    def _kick_host(self):
+        """Let the bath act, and tell OpenMM what was changed since its step."""
         if self._bath:
             self._bath.kick(self.half_step_velocities, self.rng)
-        self._hold_groups()
-        self._hand_over()
+        if self._groups or self._bath:
+            self._hand_over()
 
     def _advance(self, n_steps):
         import openmm

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import AmaError, Cancelled, InputError, InsufficientDataError
 from ..results import Result, format_value
-from ..transport import prepare
 from .dynamics import Engine, equilibrate
 from .recorder import Recording
 
@@ -233,6 +232,8 @@ class LiveRun:
         InsufficientDataError
             Fewer than 100 steps.
         """
+        from ..transport import prepare
+
         self._need_steps(100)
         series = self.recording.series()
         theta = prepare(series, isotropic=True).theta(window)
