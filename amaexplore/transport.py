@@ -13,7 +13,7 @@ from .correlation import (
 )
 from .correlators import Correlators
 from .errors import InputError, InsufficientDataError, Notice
-from .estimators import ESTIMATORS, inverse_or_nan
+from .green_kubo import ESTIMATORS, inverse_or_nan
 from .thermal_force import MeanForce, confined_axes, force_field
 from .uncertainty import jackknife_std
 from .units import BOLTZMANN
@@ -183,7 +183,7 @@ class Correlations:
         self._n_lags = self._choose_lags(max_lag, window)
         self._fixed_lags = max_lag is not None
         self._curves = {}
-        self._settled = False
+        self._settled = self._looked_further = False
         self._took_off = None  # axes whose mean force is taken off although the displacement did not show confinement
         self._may_take_off = isinstance(mean_force, str) and len(self._fields) == 2 and self._has_positions
 
@@ -372,6 +372,8 @@ class Correlations:
             self._reach(index)
         elif entry.name == "kernel":
             self._settle(entry)
+        elif kind == "gamma" and entry.rule == "before decay":
+            self._look_further(entry)
         curve = self._curve(kind, entry)
         if window is None:
             proposal = self._proposal(kind, entry)
@@ -412,6 +414,16 @@ class Correlations:
             else:
                 self._n_lags *= 2
             self._may_take_off = False
+            self._forget()
+
+    def _look_further(self, entry):
+        """∫⟨PP⟩ settles only after several τ_P: once, look at twice the lags where it has not settled yet."""
+        longest = min(self._even.n_frames // 4, MOST_LAGS)
+        if self._looked_further or self._fixed_lags or 2 * self._n_lags > longest:
+            return
+        self._looked_further = True
+        if not self._curve("gamma", entry).proposal.found:
+            self._n_lags *= 2
             self._forget()
 
     def _reach(self, index):

@@ -8,8 +8,8 @@ from .uncertainty import jackknife_std
 
 __all__ = ["WindowProposal", "axes_std", "propose_maximum", "propose_plateau"]
 
-N_CANDIDATES = 60
 FIRST_CANDIDATE = 3  # lags; before that the end corrections of the integrals still matter
+CANDIDATE_RATIO = 1.08  # of one candidate to the one before, so that the choice does not depend on the longest lag
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def propose_plateau(lags, curve, left_out, last=None):
     first = min(FIRST_CANDIDATE, max(1, last // 2))
     if last // 2 < first:
         return WindowProposal(max(1, last), False, f"only {last} lags are there, too few to look for a plateau")
-    candidates = np.unique(np.geomspace(first, last // 2, N_CANDIDATES).round().astype(int))
+    n_candidates = 1 + int(np.log(last // 2 / first) / np.log(CANDIDATE_RATIO))
+    candidates = np.unique((first * CANDIDATE_RATIO ** np.arange(n_candidates)).round().astype(int))
     least, best = np.inf, int(candidates[-1])
     for start in candidates:
         later = slice(start + 1, 2 * start + 1)
