@@ -10,6 +10,9 @@ from .degrees_of_freedom import degrees_of_freedom
 __all__ = ["host_is_missing", "is_complete", "measure_temperature", "total_momentum_is_zero"]
 
 MOST_VALUES = 3_000_000  # atoms times frames that a temperature is measured on: more adds time, not accuracy
+NET_FORCE_VANISHES = (
+    3e-4  # of the atoms' own forces; particle-mesh sums leave 1e-4, a particle in a host feels over 1e-3
+)
 FEW_FRAMES = 50  # enough to see whether a sum over all atoms vanishes
 
 _freedom = weakref.WeakKeyDictionary()  # trajectory -> degrees of freedom per atom
@@ -98,8 +101,9 @@ def is_complete(trajectory):
     force, momentum = _net_force_fraction(trajectory), _momentum_fluctuation(trajectory)
     if force is None and momentum is None:
         return None
-    # particle-mesh forces sum to zero to about 1e-4 only; a particle in a host feels far more than that
-    return (force is None or force < 1e-3) and (momentum is None or momentum < 1e-2)
+    if force is not None and force < NET_FORCE_VANISHES:
+        return True
+    return (force is None or force < 10 * NET_FORCE_VANISHES) and (momentum is None or momentum < 1e-2)
 
 
 def total_momentum_is_zero(trajectory):

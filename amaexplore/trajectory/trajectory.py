@@ -1,7 +1,7 @@
 """Trajectory: times, masses, topology, box, and positions, velocities and forces of the atoms."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import mdtraj
 import numpy as np
@@ -283,15 +283,25 @@ def plain_topology(masses, names=None):
     """
     topology = mdtraj.Topology()
     residue = topology.add_residue("SYS", topology.add_chain())
-    elements = [mdtraj.element.Element.getByMass(mass) if mass > 0 else mdtraj.element.virtual_site for mass in masses]
-    for index, element in enumerate(elements):
+    for index, element in enumerate(map(element_by_mass, np.asarray(masses, dtype=float).tolist())):
         topology.add_atom(names[index] if names is not None else element.symbol, element, residue)
     return topology
 
 
+@lru_cache(maxsize=10_000)
+def element_by_mass(mass):
+    """The element nearest in mass; the virtual site for a mass of zero."""
+    if mass <= 0:
+        return mdtraj.element.virtual_site
+    # nothing is nearer to very light particles than hydrogen
+    return mdtraj.element.Element.getByMass(mass) or mdtraj.element.hydrogen
+
+
 def masses_from_elements(topology):
     """Atomic masses in u by element, and the sentence that says so."""
-    masses = np.array([atom.element.mass if atom.element is not None else 0.0 for atom in topology.atoms])
+    masses = np.zeros(topology.n_atoms)
+    for atom in topology.atoms:
+        masses[atom.index] = atom.element.mass if atom.element is not None else 0.0
     return masses, "the elements named in the topology"
 
 

@@ -1,0 +1,79 @@
+"""AMBER NetCDF trajectories, also separate velocity (mdvel) and force (mdfrc) files."""
+
+import numpy as np
+
+from ..errors import FormatError
+from .frames import Frames, FrameSource, box_from_cell, frames_per_chunk
+from .unit_text import unit_factor
+
+__all__ = ["AmberSource"]
+
+_VARIABLES = {
+    "positions": ("coordinates", "length", "angstrom"),
+    "velocities": ("velocities", "velocity", "angstrom/picosecond"),
+    "forces": ("forces", "force", "kilocalorie/mole/angstrom"),
+}
+
+
+class AmberSource(FrameSource):
+    """A NetCDF-3 file in AMBER's conventions, mapped from disk."""
+
+    def __init__(self, path):
+        from scipy.io import netcdf_file
+
+        try:
+            self._file = netcdf_file(str(path), mmap=True)
+        except Exception as error:  # scipy raises whatever its parser stumbles on
+            raise FormatError(f"{path} is not a readable NetCDF-3 file, or is truncated ({error}).") from None
+        self._variables = {
+            name: (self._file.variables[key], kind, unit)
+            for name, (key, kind, unit) in _VARIABLES.items()
+            if key in self._file.variables
+        }
+        if "atom" not in self._file.dimensions or not self._variables:
+            raise FormatError(
+                f"{path} is NetCDF but holds no AMBER coordinates, velocities or forces (it holds "
+                f"{', '.join(self._file.variables) or 'nothing'})."
+            )
+        n_frames = min(len(variable.data) for variable, _, _ in self._variables.values())
+        super().__init__(path=path, n_atoms=int(self._file.dimensions["atom"]), n_frames=n_frames)
+
+    def chunks(self, chosen):
+        frames = range(*chosen.indices(self.n_frames))
+        size = frames_per_chunk(self.n_atoms, len(self._variables))
+        for first in range(0, len(frames), size):
+            part = frames[first : first + size]
+            rows = slice(part.start, part.stop, part.step)
+            fields = {
+                name: _scaled(variable, rows, kind, unit, np.float32)
+                for name, (variable, kind, unit) in self._variables.items()
+            }
+            yield Frames(self._times(rows), fields, self._box(rows))
+
+    def _times(self, rows):
+        variable = self._file.variables.get("time")
+        if variable is None:
+            return np.full(len(range(*rows.indices(self.n_frames))), np.nan)
+        return _scaled(variable, rows, "time", "picosecond", float)
+
+    def _box(self, rows):
+        if "cell_lengths" not in self._file.variables:
+            return None
+        lengths = _scaled(self._file.variables["cell_lengths"], rows, "length", "angstrom", float)
+        angles = np.asarray(self._file.variables["cell_angles"][rows], dtype=float)
+        box = box_from_cell(lengths, angles)
+        return box if box.any() else None
+
+    def close(self):
+        self._variables = {}
+        self._file.close()
+
+
+def _scaled(variable, rows, kind, default, dtype):
+    """Values of a NetCDF variable in our units; AMBER's scale_factor applies first (20.455 for velocities)."""
+    factor = unit_factor(getattr(variable, "units", default), kind)
+    factor *= float(getattr(variable, "scale_factor", 1.0))
+    values = np.asarray(variable[rows])
+    values = values.astype(np.float64 if values.dtype.itemsize == 8 else dtype)  # a copy, in native byte order
+    values *= factor
+    return values

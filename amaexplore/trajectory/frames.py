@@ -1,0 +1,130 @@
+"""What every reader hands on: runs of frames, in nm, ps and kJ/mol/nm, a bounded number of bytes at a time."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FormatError
+
+__all__ = ["CHUNK_BYTES", "FIELDS", "FrameSource", "Frames", "box_from_cell", "damaged", "frames_per_chunk"]
+
+FIELDS = ("positions", "velocities", "forces")
+CHUNK_BYTES = 2**25
+
+
+@dataclass
+class Frames:
+    """Consecutive frames of a file.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n_frames,), ps
+    fields : dict of ndarray, shape (n_frames, n_atoms, 3)
+        By name; rows of frames that lack the field are NaN.
+    box : ndarray, shape (n_frames, 3, 3), nm, or None
+    steps : ndarray of int, shape (n_frames,), or None
+        MD step numbers.
+    """
+
+    times: np.ndarray
+    fields: dict
+    box: np.ndarray | None = None
+    steps: np.ndarray | None = None
+
+    @property
+    def n_frames(self):
+        """Number of frames."""
+        return len(self.times)
+
+
+@dataclass
+class FrameSource:
+    """One open trajectory file.
+
+    Parameters
+    ----------
+    path : Path
+    n_atoms : int
+    n_frames : int or None
+        ``None`` where only reading tells.
+    masses : ndarray, shape (n_atoms,), u, or None
+        Where the trajectory file itself holds them.
+    topology : mdtraj.Topology or None
+        Likewise.
+    is_unwrapped : bool
+        Positions need no unwrapping (image flags, or a file of our own).
+    facts : dict
+        Further fields of `Trajectory` that the file states.
+    notices : list of Notice
+    """
+
+    path: Path
+    n_atoms: int
+    n_frames: int | None = None
+    masses: np.ndarray | None = None
+    masses_source: str = ""
+    topology: object = None
+    is_unwrapped: bool = False
+    facts: dict = field(default_factory=dict)
+    notices: list = field(default_factory=list)
+
+    def chunks(self, chosen):
+        """The frames ``start:stop:step`` of this file, as `Frames` of bounded size.
+
+        Parameters
+        ----------
+        chosen : slice
+            Not negative; ``stop`` may be ``None``.
+        """
+        raise NotImplementedError
+
+    def count(self):
+        """Number of frames, reading through the file where nothing shorter tells."""
+        if self.n_frames is None:
+            self.n_frames = sum(frames.n_frames for frames in self.chunks(slice(0, None, 1)))
+        return self.n_frames
+
+    def position(self):
+        """How far reading has come, from 0 to 1, where the number of frames is not known."""
+        return 0.0
+
+    def close(self):
+        """Let go of the file."""
+
+
+def frames_per_chunk(n_atoms, n_fields=3, itemsize=4):
+    """Frames that fit `CHUNK_BYTES`."""
+    return max(1, CHUNK_BYTES // max(1, n_atoms * 3 * n_fields * itemsize))
+
+
+def damaged(path, frame, n_frames=None):
+    """The error for a file whose frame ``frame`` (from 0) cannot be read."""
+    of = f" of {n_frames}" if n_frames else ""
+    whole = f" The {frame} frames before it are whole: read them with frames=slice(0, {frame})." if frame else ""
+    return FormatError(f"{path} is truncated or damaged: frame {frame}{of} (counted from 0) cannot be read.{whole}")
+
+
+def box_from_cell(lengths, angles):
+    """Box vectors as rows from edge lengths (n, 3) and angles α, β, γ (n, 3) in degrees; zero edges give a zero box."""
+    lengths, angles = np.asarray(lengths, dtype=float), np.asarray(angles, dtype=float)
+    cosines = np.where(angles == 90.0, 0.0, np.cos(np.radians(angles)))
+    sine = np.where(angles[:, 2] == 90.0, 1.0, np.sin(np.radians(angles[:, 2])))
+    a, b, c = lengths.T
+    box = np.zeros((len(lengths), 3, 3))
+    box[:, 0, 0] = a
+    box[:, 1, 0] = b * cosines[:, 2]
+    box[:, 1, 1] = b * sine
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y = (cosines[:, 0] - cosines[:, 1] * cosines[:, 2]) / sine
+        z = np.sqrt(1.0 - cosines[:, 1] ** 2 - y**2)
+    box[:, 2] = c[:, None] * np.stack([cosines[:, 1], y, z], axis=1)
+    empty = (lengths <= 0).any(axis=1)
+    box[empty] = 0.0
+    if not np.isfinite(box).all():
+        frame = int(np.argmax(~np.isfinite(box).all(axis=(1, 2))))
+        raise FormatError(
+            f"The box of frame {frame} has edges {lengths[frame].tolist()} and angles {angles[frame].tolist()}, which no "
+            "parallelepiped has; the file is damaged."
+        )
+    return box

@@ -1,0 +1,110 @@
+"""Formats that hold positions alone: XTC, DCD, PDB, GRO, mdtraj's HDF5, and what else mdtraj reads."""
+
+import warnings
+
+import mdtraj
+import numpy as np
+
+from ..errors import FormatError, Notice
+from .frames import Frames, FrameSource, box_from_cell, damaged, frames_per_chunk
+
+__all__ = ["DcdSource", "MdtrajSource"]
+
+AKMA_TIME = 0.04888821  # ps; the unit of time in DCD headers
+
+
+class MdtrajSource(FrameSource):
+    """A file that mdtraj reads; XTC, NetCDF-free binary formats need a topology with names."""
+
+    def __init__(self, path, topology=None):
+        self._topology = topology
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                first = next(self._iterate(path, 1), None)
+        except Exception as error:  # each of mdtraj's readers fails in its own way
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise FormatError(
+                f"{path} cannot be read ({reason}); is it whole, and of the kind its name says?"
+            ) from None
+        if first is None or first.n_frames == 0:
+            raise FormatError(f"{path} holds no frames.")
+        super().__init__(path=path, n_atoms=first.n_atoms, topology=None if topology is not None else first.topology)
+
+    def _iterate(self, path, size, skip=0):
+        options = {} if self._topology is None else {"top": self._topology}
+        return mdtraj.iterload(str(path), chunk=size, skip=skip, **options)
+
+    def chunks(self, chosen):
+        size = frames_per_chunk(self.n_atoms, 1)
+        start, stop, step = chosen.start, chosen.stop, chosen.step
+        frame = 0
+        try:
+            for part in self._iterate(self.path, size):
+                rows = np.arange(frame, frame + part.n_frames)
+                frame += part.n_frames
+                wanted = (rows >= start) & ((rows - start) % step == 0)
+                if stop is not None:
+                    wanted &= rows < stop
+                if wanted.any():
+                    box = part.unitcell_vectors
+                    yield Frames(
+                        np.asarray(part.time, dtype=float)[wanted],
+                        {"positions": np.asarray(part.xyz[wanted], dtype=np.float32)},
+                        None if box is None else np.asarray(box[wanted], dtype=float),
+                    )
+                if stop is not None and frame >= stop:
+                    return
+        except Exception as error:  # as above
+            if isinstance(error, FormatError):
+                raise
+            raise damaged(self.path, frame) from None
+        self.n_frames = frame
+
+
+class DcdSource(FrameSource):
+    """A DCD file, read with MDAnalysis' wrapper, because its header holds the times that mdtraj drops."""
+
+    def __init__(self, path):
+        from MDAnalysis.lib.formats.libdcd import DCDFile
+
+        try:
+            self._file = DCDFile(str(path))
+            header = self._file.header
+        except (OSError, EOFError, ValueError) as error:
+            raise FormatError(f"{path} is not a readable DCD file ({error}).") from None
+        super().__init__(path=path, n_atoms=header["natoms"], n_frames=len(self._file))
+        if self.n_frames == 0:
+            raise FormatError(f"{path} holds no frames.")
+        self._first, self._stride = header["istart"], max(1, header["nsavc"])
+        self._step = header["delta"] * AKMA_TIME
+        if self._step > 0:
+            self.notices.append(
+                Notice(
+                    "dcd_times",
+                    f"{path.name} says one MD step is {self._step:.4g} ps and frames are {self._stride} steps apart; DCD headers "
+                    "are often wrong, so give timestep= if that is not so.",
+                    "info",
+                )
+            )
+
+    def chunks(self, chosen):
+        frames = range(*chosen.indices(self.n_frames))
+        size = frames_per_chunk(self.n_atoms, 1)
+        for first in range(0, len(frames), size):
+            part = frames[first : first + size]
+            try:
+                data = self._file.readframes(part.start, part.stop, part.step)
+            except (OSError, EOFError, ValueError):
+                raise damaged(self.path, part.start, self.n_frames) from None
+            # lengths A, gamma, B, beta, alpha, C with angles in degrees
+            a, gamma, b, beta, alpha, c = np.asarray(data.unitcell, dtype=float).T
+            box = box_from_cell(0.1 * np.stack([a, b, c], axis=1), np.stack([alpha, beta, gamma], axis=1))
+            steps = self._first + self._stride * np.arange(part.start, part.stop, part.step)
+            times = steps * self._step if self._step > 0 else np.full(len(part), np.nan)
+            positions = data.xyz
+            positions *= np.float32(0.1)
+            yield Frames(times, {"positions": positions}, box if box.any() else None, steps)
+
+    def close(self):
+        self._file.close()
