@@ -73,6 +73,7 @@ class _Slot:
     version: int = 0
     seconds: float = 0.0
     traceback: str = ""
+    started: float = field(default=0.0, repr=False)
     last_report: float = field(default=0.0, repr=False)
 
 
@@ -111,6 +112,15 @@ class Graph:
     def seconds(self, name):
         """How long the last computation took."""
         return self._slots[name].seconds
+
+    def title(self, name):
+        """What people call a node."""
+        return self._slots[name].node.title
+
+    def working_for(self, name):
+        """Seconds since a node is being worked on; 0 where it is not."""
+        slot = self._slots[name]
+        return time.monotonic() - slot.started if slot.state.status == "working" else 0.0
 
     def traceback(self, name):
         """Of the last failure that was not the user's, as text."""
@@ -199,6 +209,7 @@ class Graph:
                     version = slot.version
                     values = self._inputs(slot.node)
                     slot.state = State("working")
+                    slot.started = time.monotonic()
                 elif not blocked:
                     self._worker = None
                     self._condition.notify_all()

@@ -100,6 +100,9 @@ class Session(traitlets.HasTraits):
     span = traitlets.List()
     horizon = traitlets.Float(None, allow_none=True)
 
+    results = RESULTS
+    view = traitlets.Dict()
+    """How the page looks at it (which quantity, which time, theme): part of the document, not of undo."""
     settled = traitlets.Bool(False)
     """Whether all results are up to date (or known to be unavailable)."""
 
@@ -263,7 +266,7 @@ class Session(traitlets.HasTraits):
 
     def to_dict(self):
         """The whole state as one small JSON document."""
-        return {"amaexplore": __version__, "choices": self.choices()}
+        return {"amaexplore": __version__, "choices": self.choices(), "view": dict(self.view)}
 
     @classmethod
     def from_dict(cls, document, data=None):
@@ -295,6 +298,8 @@ class Session(traitlets.HasTraits):
                 "This session worked on data in memory, which its document does not hold; give data= when loading it."
             )
         self.choose(**choices)
+        if isinstance(document.get("view"), dict):
+            self.view = dict(document["view"])
 
     def save(self, path):
         """Write the state as JSON; returns the path."""

@@ -1,0 +1,200 @@
+"""The explorer as one widget: steps on the left, numbers and live plots on the right."""
+
+import asyncio
+import json
+import os
+import threading
+from pathlib import Path
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from ..errors import InputError
+from .dashboard import Dashboard
+from .page_state import PageState
+from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
+from .session import Session
+
+__all__ = ["OPEN_VARIABLE", "Explorer", "explore"]
+
+OPEN_VARIABLE = "AMAEXPLORE_OPEN"
+"""Environment variable by which `serve` tells the notebook what to open: a JSON document."""
+
+PATIENCE = 0.35  # seconds of work before the progress bar shows
+
+
+class _Style(anywidget.AnyWidget):
+    """The style sheet, once per page."""
+
+    _esm = "export default { render({ el }) { el.style.display = 'none'; } };"
+    _css = traitlets.Unicode((Path(__file__).parent / "app.css").read_text(encoding="utf-8")).tag(sync=True)
+
+
+class Explorer(widgets.Box):
+    """The explorer: shows itself when it is the value of a notebook cell.
+
+    Parameters
+    ----------
+    session : Session
+    page : bool
+        Fill the whole page, and keep the session in its address.
+    folder : path, optional
+        Where files are offered from.
+    """
+
+    def __init__(self, session, page=False, folder=None):
+        self.session = session
+        self._loop = _running_loop()
+        self._refresh_due = False
+        self._lock = threading.Lock()
+        self.data = DataStep(session, folder)
+        self.nanoparticle = NanoparticleStep(session)
+        self.regime = RegimeStep(session)
+        self.window = WindowStep(session)
+        self.density = DensityStep(session)
+        self.numbers = NumbersPanel(session)
+        self.dashboard = Dashboard(session)
+        self.steps = (self.data, self.nanoparticle, self.regime, self.window, self.density)
+        self.keeper = PageState(session, page, opened=self._opened)
+        steps = widgets.VBox([self._brand(), *(step.box for step in self.steps), self.keeper, _Style()])
+        steps.add_class("ama-steps")
+        right = widgets.Box([self.numbers.box, self.dashboard.box])
+        right.add_class("ama-right")
+        super().__init__([steps, right])
+        self.add_class("ama-app")
+        if page:
+            self.add_class("ama-page")
+        self._apply_view()
+        session.observe(lambda _change: self._apply_view(), "view")
+        self.density.frame.observe(lambda _change: self._time_moved(), "value")
+        self.dashboard.heat.cursor.on_change("location", self._cursor_dragged)
+        if self._loop is not None:
+            session.deliver_through(self._in_loop)
+        session.on_result(self._result_changed)
+
+    # -- the top line ----------------------------------------------------------------------------------
+
+    def _brand(self):
+        name = widgets.HTML("<b>amaexplore</b>")
+        name.add_class("ama-brand")
+        small = {"width": "30px"}
+        self.undo = widgets.Button(description="↶", tooltip="Undo the last choice", layout=small)
+        self.redo = widgets.Button(description="↷", tooltip="Redo", layout=small)
+        self.theme = widgets.Button(description="◐", tooltip="Light or dark", layout=small)
+        self.undo.on_click(lambda _button: self.session.undo())
+        self.redo.on_click(lambda _button: self.session.redo())
+        self.theme.on_click(lambda _button: self._switch_theme())
+        tools = widgets.HBox([self.undo, self.redo, self.theme])
+        tools.add_class("ama-tools")
+        return widgets.HBox([name, tools], layout={"justify_content": "space-between", "align_items": "center"})
+
+    def _switch_theme(self):
+        dark = self.session.view.get("theme") == "dark"
+        self.session.view = self.session.view | {"theme": "light" if dark else "dark"}
+
+    def _apply_view(self):
+        dark = self.session.view.get("theme") == "dark"
+        (self.add_class if dark else self.remove_class)("ama-dark")
+        frame = self.session.view.get("frame")
+        if isinstance(frame, int) and frame != self.density.frame.value:
+            self.density.frame.value = frame
+
+    # -- time of the densities -------------------------------------------------------------------------
+
+    def _time_moved(self):
+        self.dashboard.show_time(self.density.time)
+        self.density.refresh()
+        if self.session.view.get("frame") != self.density.frame.value:
+            self.session.view = self.session.view | {"frame": self.density.frame.value}
+
+    def _cursor_dragged(self, _attr, _old, new):
+        prediction = self.density.prediction()
+        if prediction is not None:
+            frame = round(self.density.frame.max * float(new) / float(prediction.density.times[-1]))
+            self.density.frame.value = min(max(frame, 0), self.density.frame.max)
+
+    # -- following the session -------------------------------------------------------------------------
+
+    def _opened(self):
+        self.session.start()
+        self.keeper.remember()
+
+    def _in_loop(self, call):
+        self._loop.call_soon_threadsafe(call)
+
+    def _result_changed(self, _name):
+        if self._loop is None:
+            self.refresh()
+            return
+        # many nodes change at once: one refresh for all of them
+        if not self._refresh_due:
+            self._refresh_due = True
+            self._loop.call_soon(self._refresh_now)
+
+    def _refresh_now(self):
+        self._refresh_due = False
+        self.refresh()
+
+    def refresh(self):
+        """Bring everything on the page up to date with the session."""
+        with self._lock:
+            self.numbers.refresh()
+            self.dashboard.time = self.density.time
+            self.dashboard.refresh()
+            for step in self.steps:
+                step.refresh()
+            self._show_work()
+            self.undo.disabled, self.redo.disabled = not self.session.can_undo, not self.session.can_redo
+
+    def _show_work(self):
+        graph = self.session.graph
+        working = next((name for name in self.session.results if self.session.state(name).status == "working"), None)
+        long = working is not None and graph.working_for(working) > PATIENCE
+        self.data.show_work(self.session.state(working) if long else None, graph.title(working) if long else "")
+        if working is not None and not long and self._loop is not None:
+            self._loop.call_later(PATIENCE, self._refresh_now)
+
+
+def _running_loop():
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def explore(traj=None, **choices):
+    """Open the explorer in a notebook.
+
+    Parameters
+    ----------
+    traj : Trajectory or OrderParameters, optional
+        Default: what ``amaexplore explore FILES`` was given, else the embedded demo.
+    **choices
+        First choices, such as ``selection="protein"``, ``regime="smoluchowski"``; see `Session`.
+
+    Returns
+    -------
+    Explorer
+        Displays itself as the last value of a cell; its ``session`` holds choices and results.
+
+    Raises
+    ------
+    InputError
+        Unknown choices.
+    """
+    wanted = _wanted() if traj is None else {}
+    if wanted.get("source"):
+        choices = {"source": wanted["source"]} | choices
+    session = Session(traj, **choices)
+    return Explorer(session, page=bool(wanted.get("page")), folder=wanted.get("folder"))
+
+
+def _wanted():
+    text = os.environ.get(OPEN_VARIABLE, "")
+    if not text:
+        return {}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise InputError(f"The environment variable {OPEN_VARIABLE} holds no JSON: {text!r}.") from None

@@ -1,0 +1,31 @@
+// Keeps the session in the address of the page, so that a reload, a bookmark or a shared link bring it back.
+
+const KEY = "#session=";
+
+function decoded(hash) {
+  if (!hash.startsWith(KEY)) return null;
+  try {
+    const bytes = Uint8Array.from(atob(hash.slice(KEY.length).replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    return new TextDecoder().decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+function encoded(text) {
+  const bytes = new TextEncoder().encode(text);
+  return KEY + btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function render({ model, el }) {
+  el.style.display = "none";
+  const remember = () => {
+    const text = model.get("document");
+    if (model.get("page") && text) history.replaceState(null, "", encoded(text));
+  };
+  model.on("change:document", remember);
+  model.send({ kind: "hello", document: model.get("page") ? decoded(location.hash) : null });
+  return () => model.off("change:document", remember);
+}
+
+export default { render };

@@ -1,0 +1,55 @@
+"""The session in the address of the page."""
+
+import json
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from ..errors import AmaError
+
+__all__ = ["PageState"]
+
+
+class PageState(anywidget.AnyWidget):
+    """Writes the session's document into the page's address, and takes it from there when the page opens.
+
+    Parameters
+    ----------
+    session : Session
+    page : bool
+        Whether the page is the explorer's own; in a notebook the kernel keeps the state instead.
+    opened : callable
+        Called once, when the first page has opened and its address was read.
+    """
+
+    _esm = Path(__file__).parent / "page_state.js"
+
+    document = traitlets.Unicode().tag(sync=True)
+    page = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, session, page, opened):
+        super().__init__(page=page)
+        self._session = session
+        self._opened = opened
+        self.problem = ""
+        """What was wrong with the document in the address."""
+        self.on_msg(self._hello)
+        session.observe(lambda _change: self.remember(), names=list(session.choices()) + ["view"])
+
+    def remember(self):
+        """Bring the document up to date."""
+        self.document = json.dumps(self._session.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    def _hello(self, _widget, content, _buffers):
+        if content.get("kind") != "hello":
+            return
+        text = content.get("document")
+        if text and self._opened is not None:
+            try:
+                self._session.apply(json.loads(text))
+            except (AmaError, ValueError) as error:
+                self.problem = f"The address holds a session that cannot be read: {error}"
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            opened()

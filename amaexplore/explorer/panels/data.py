@@ -1,0 +1,182 @@
+"""Step 1: where the data come from."""
+
+import html
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from ...results import format_value
+from .step import Step, rows
+
+__all__ = ["DataStep"]
+
+SUFFIXES = (
+    ".trr", ".xtc", ".tng", ".dcd", ".nc", ".ncdf", ".h5md", ".h5", ".pdb", ".gro", ".tpr", ".prmtop", ".parm7", ".psf",
+    ".lammpstrj", ".lammpstrj.gz", ".dump", ".dump.gz", ".xvg", ".csv", ".dat", ".colvar",
+)  # fmt: skip
+MOST_FILES = 400
+
+
+class DataStep(Step):
+    """Demo or files, what is in them, and the bar of whatever takes long.
+
+    Parameters
+    ----------
+    session : Session
+    folder : Path
+        Files are offered from here and below, and opened from nowhere else.
+    """
+
+    def __init__(self, session, folder=None):
+        super().__init__(session, 1, "Data", "Positions, velocities and forces of all atoms over time", ("data",))
+        from ...simulate.demo import demos
+
+        self.folder = Path.cwd() if folder is None else Path(folder)
+        names = list(demos())
+        options = [(f"demo: {name}", f"demo:{name}") for name in names] + [("my files …", "files")]
+        if session.data_in_memory is not None:
+            options.insert(0, ("data in memory", "given"))
+        self.kind = widgets.Dropdown(options=options, layout={"width": "100%"})
+        self.kind.tooltip = "Where the data come from"
+        self.files = widgets.Combobox(
+            placeholder="trajectory file",
+            options=tuple(self._offered()),
+            continuous_update=False,
+            layout={"width": "100%"},
+        )
+        self.topology = widgets.Combobox(
+            placeholder="topology (TPR, PRMTOP, PSF, GRO, PDB); optional",
+            options=self.files.options,
+            continuous_update=False,
+            layout={"width": "100%"},
+        )
+        self.chooser = widgets.VBox([self.files, self.topology])
+        self.facts = widgets.HTML()
+        self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "10px"})
+        self.bar_text = widgets.HTML()
+        self.stop = widgets.Button(
+            description="Cancel", tooltip="Stop what is being computed", layout={"width": "72px"}
+        )
+        self.stop.on_click(lambda _button: session.cancel())
+        self.again = widgets.Button(
+            description="Retry", tooltip="Start what was stopped again", layout={"width": "72px"}
+        )
+        self.again.on_click(lambda _button: session.retry())
+        self.work = widgets.VBox(
+            [self.bar, widgets.HBox([self.bar_text, self.stop], layout={"justify_content": "space-between"})]
+        )
+        self.body.children = [self.kind, self.chooser, self.facts, self.work, self.again]
+        self._syncing = False
+        self.kind.observe(self._chosen, "value")
+        self.files.observe(self._file_chosen, "value")
+        self.topology.observe(self._file_chosen, "value")
+        session.observe(lambda _change: self._follow(), "source")
+        self._follow()
+        self.refresh()
+
+    def _offered(self):
+        """Names of files below the folder that look like data."""
+        found = []
+        for path in sorted(self.folder.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            if not hidden and path.name.lower().endswith(SUFFIXES) and path.is_file():
+                found.append(str(path.relative_to(self.folder)))
+            if len(found) >= MOST_FILES:
+                break
+        return found
+
+    def _follow(self):
+        """Show what the session's source is."""
+        source = self.session.source
+        kind = source.get("kind")
+        value = f"demo:{source.get('name')}" if kind == "demo" else kind
+        self._syncing = True
+        try:
+            if value in [option for _, option in self.kind.options]:
+                self.kind.value = value
+            if kind == "files":
+                self.files.value = ", ".join(self._shown(file) for file in source.get("files", ()))
+                self.topology.value = self._shown(source.get("topology") or "")
+        finally:
+            self._syncing = False
+        self.chooser.layout.display = "" if self.kind.value == "files" else "none"
+
+    def _shown(self, file):
+        path = Path(file)
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(file)
+
+    def _chosen(self, _change):
+        self.chooser.layout.display = "" if self.kind.value == "files" else "none"
+        if self._syncing:
+            return
+        if self.kind.value == "given":
+            self.session.source = {"kind": "given"}
+        elif self.kind.value.startswith("demo:"):
+            self.session.choose(source={"kind": "demo", "name": self.kind.value[5:]}, selection="")
+        elif self.files.value:
+            self._file_chosen(None)
+
+    def _file_chosen(self, _change):
+        if self._syncing or not self.files.value.strip():
+            return
+        files = [str(self._inside(name.strip())) for name in self.files.value.split(",") if name.strip()]
+        source = {"kind": "files", "files": files}
+        if self.topology.value.strip():
+            source["topology"] = str(self._inside(self.topology.value.strip()))
+        self.session.source = source
+
+    def _inside(self, name):
+        """The path of a file the user typed; one that the command line named stays reachable."""
+        path = (self.folder / name).resolve()
+        if path.is_relative_to(self.folder.resolve()) or str(path) in self._named_before():
+            return path
+        # a path that does not exist makes the data step say so, in its own words
+        return self.folder / Path(name).name
+
+    def _named_before(self):
+        source = self.session.source
+        return {str(Path(file).resolve()) for file in [*source.get("files", ()), source.get("topology") or ""] if file}
+
+    def refresh(self):
+        """Show what is in the data, and how far the work is."""
+        data = self.session.latest("data") if self.session.state("data").status == "fresh" else None
+        text = "" if data is None else rows(_facts(data))
+        if self.facts.value != text:
+            self.facts.value = text
+        self.tell(getattr(data, "notices", ()) or getattr(data, "warnings", ()))
+
+    def show_work(self, state, title):
+        """The progress bar: a `State` that is being worked on, or None."""
+        self.work.layout.display = "none" if state is None else ""
+        stopped = any(self.session.state(name).status == "cancelled" for name in self.session.results)
+        self.again.layout.display = "" if stopped else "none"
+        if state is not None:
+            self.bar.value = state.fraction
+            self.bar_text.value = f"<span class='ama-quiet'>{html.escape(state.message or title)}</span>"
+
+
+def _facts(data):
+    n_atoms = getattr(data, "n_atoms", None)
+    step = data.timestep
+    facts = [
+        ("frames", f"{data.n_frames:,} × {step:.4g} ps" if step == step else f"{data.n_frames:,}, unevenly spaced")
+    ]
+    if n_atoms:
+        facts.insert(0, ("atoms", f"{n_atoms:,}"))
+    facts.append(("length", f"{data.duration:,.4g} ps"))
+    if hasattr(data, "frames_with"):
+        have = [name for name in ("positions", "velocities", "forces") if getattr(data, name) is not None]
+        lack = [name for name in ("positions", "velocities", "forces") if name not in have]
+        facts.append(("holds", ", ".join(have) + (f"; <b>no {', no '.join(lack)}</b>" if lack else "")))
+    else:
+        facts.append(
+            (
+                "holds",
+                ", ".join(
+                    name.replace("_", " ") for name in ("centre_of_mass", "momentum", "net_force") if data.has(name)
+                ),
+            )
+        )
+        if data.temperature:
+            facts.append(("temperature", format_value(data.temperature, data.temperature_std, "K")))
+    return facts

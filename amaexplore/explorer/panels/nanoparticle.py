@@ -1,0 +1,83 @@
+"""Step 2: which atoms are the nanoparticle, θ_i = 1."""
+
+import ipywidgets as widgets
+
+from ...order_parameters import OrderParameters
+from .step import Step, linked, rows
+
+__all__ = ["NanoparticleStep"]
+
+MOST_OFFERED = 60
+
+
+class NanoparticleStep(Step):
+    """The selection with what it picks: count, mass, ε."""
+
+    def __init__(self, session):
+        super().__init__(
+            session,
+            2,
+            "Nanoparticle θᵢ",
+            "θᵢ = 1 for the atoms of the nanoparticle, 0 for the host medium: equations (1) and (2)",
+            ("subset", "series"),
+        )
+        self.text = widgets.Combobox(
+            placeholder="such as: protein, resname C60, index 0 to 12",
+            continuous_update=False,
+            layout={"width": "100%"},
+        )
+        linked(session, "selection", self.text)
+        self.facts = widgets.HTML()
+        self.body.children = [self.text, self.facts]
+        self._offered_for = None
+        self.refresh()
+
+    def refresh(self):
+        """Show what is picked."""
+        session = self.session
+        data = session.latest("data") if session.state("data").status == "fresh" else None
+        if data is not None and data is not self._offered_for:
+            self._offered_for = data
+            self.text.options = tuple(_suggestions(data))
+            self.text.disabled = isinstance(data, OrderParameters)
+            default = "" if isinstance(data, OrderParameters) else data.metadata.get("subset", "")
+            self.text.placeholder = (
+                "the data are one particle's series"
+                if self.text.disabled
+                else default or "such as: protein, index 0 to 12"
+            )
+        series = session.latest("series") if session.state("series").status == "fresh" else None
+        text = "" if series is None else rows(_facts(series, data))
+        if self.facts.value != text:
+            self.facts.value = text
+        self.tell(getattr(series, "warnings", ()))
+
+
+def _facts(series, data):
+    facts = []
+    if series.n_atoms:
+        of = "" if data is None or not getattr(data, "n_atoms", None) else f" of {data.n_atoms:,}"
+        facts.append(("atoms N*", f"{series.n_atoms:,}{of}"))
+    facts.append(("mass m", f"{series.mass:,.6g} u"))
+    facts.append(
+        (
+            "ε = m̂/m",
+            f"<span title='Equations (3), (30); m̂ is the typical atomic mass'>{series.epsilon:.4g}</span> (m̂ = {series.typical_mass:.4g} u)",
+        )
+    )
+    return facts
+
+
+def _suggestions(data):
+    """Selections that make sense for these data."""
+    if isinstance(data, OrderParameters):
+        return []
+    offered = [data.metadata["subset"]] if data.metadata.get("subset") else []
+    names = list(dict.fromkeys(residue.name for residue in data.topology.residues))
+    if any(residue.is_protein for residue in data.topology.residues):
+        offered.append("protein")
+    offered += [f"resname {name}" for name in names[:MOST_OFFERED]]
+    n_chains = data.topology.n_chains
+    if 1 < n_chains <= MOST_OFFERED:
+        offered += [f"chainid {index}" for index in range(n_chains)]
+    return list(dict.fromkeys(offered))

@@ -1,0 +1,113 @@
+"""What all steps of the left column share: number, title, status, body, and the sentence that says what is wrong."""
+
+import html
+
+import ipywidgets as widgets
+
+__all__ = ["Step", "linked", "notice_list", "rows"]
+
+MARKS = {"fresh": "✓", "working": "…", "stale": "…", "failed": "!", "waiting": "·", "cancelled": "■"}
+WORDS = {
+    "fresh": "up to date",
+    "working": "working",
+    "stale": "to be computed",
+    "failed": "needs your attention",
+    "waiting": "waits for another step",
+    "cancelled": "stopped",
+}
+
+
+class Step:
+    """One step: a header with its state, controls, and a line for messages.
+
+    Parameters
+    ----------
+    number : int
+    title : str
+    hint : str
+        Shown when the mouse rests on the title.
+    names : tuple of str
+        The results of the session whose states it shows.
+    """
+
+    def __init__(self, session, number, title, hint, names):
+        self.session = session
+        self.names = names
+        self._title, self._number, self._hint = title, number, hint
+        self.header = widgets.HTML()
+        self.header.add_class("ama-step-header")
+        self.message = widgets.HTML()
+        self.message.add_class("ama-message")
+        self.body = widgets.VBox()
+        self.body.add_class("ama-step-body")
+        self.box = widgets.VBox([self.header, self.body, self.message])
+        self.box.add_class("ama-step")
+        self._write_header("stale")
+
+    def _write_header(self, status):
+        text = (
+            f"<span class='ama-number ama-{status}' title='{WORDS[status]}'>{self._number}</span>"
+            f"<span class='ama-title' title='{html.escape(self._hint, quote=True)}'>{html.escape(self._title)}</span>"
+            f"<span class='ama-mark' title='{WORDS[status]}'>{MARKS[status]}</span>"
+        )
+        if self.header.value != text:
+            self.header.value = text
+
+    def tell(self, notices=()):
+        """Show the state of the step's results, and the first sentence that explains a trouble."""
+        states = [self.session.state(name) for name in self.names]
+        order = ("failed", "cancelled", "waiting", "working", "stale", "fresh")
+        worst = min(states, key=lambda state: order.index(state.status))
+        self._write_header(worst.status)
+        lines = []
+        if worst.status in ("failed", "waiting", "cancelled") and worst.message:
+            kind = "error" if worst.status == "failed" else "quiet"
+            lines.append(f"<div class='ama-{kind}'>{html.escape(worst.message)}</div>")
+        elif notices:
+            lines.append(notice_list(notices))
+        text = "".join(lines)
+        if self.message.value != text:
+            self.message.value = text
+
+
+def notice_list(notices):
+    """Warnings as one line that opens."""
+    seen = list(dict.fromkeys(notice.message for notice in notices))
+    if not seen:
+        return ""
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in seen)
+    word = "note" if len(seen) == 1 else "notes"
+    return f"<details class='ama-notes'><summary>{len(seen)} {word}</summary><ul>{items}</ul></details>"
+
+
+def rows(pairs):
+    """Name-value pairs as a small table; values may be HTML, names are escaped."""
+    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{value}</td></tr>" for name, value in pairs)
+    return f"<table class='ama-rows'>{cells}</table>"
+
+
+def linked(session, name, control, to_session=None, to_control=None):
+    """Keep a control and a choice of the session the same.
+
+    Parameters
+    ----------
+    to_session, to_control : callable, optional
+        Translate values; default: as they are.
+    """
+    to_session = to_session or (lambda value: value)
+    to_control = to_control or (lambda value: value)
+
+    def control_changed(change):
+        value = to_session(change["new"])
+        if getattr(session, name) != value:
+            setattr(session, name, value)
+
+    def session_changed(_change=None):
+        value = to_control(getattr(session, name))
+        if control.value != value:
+            control.value = value
+
+    session_changed()
+    control.observe(control_changed, "value")
+    session.observe(session_changed, name)
+    return control
