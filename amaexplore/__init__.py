@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 # public name -> the room that holds it
 _ROOMS = {
     "load": "trajectory.readers",
+    "ingest": "trajectory.ingest",
+    "remove_sidecars": "trajectory.sidecar",
     "Trajectory": "trajectory.trajectory",
     "check": "trajectory.checks",
     "AtomSubset": "subset",
@@ -25,7 +27,7 @@ _ROOMS = {
     "load_series": "trajectory.series_files",
     "demo": "simulate.demo",
     "demos": "simulate.demo",
-    "simulate": "simulate.own",
+    "simulate": "simulate",
     "MolecularSystem": "simulate.systems",
     "HarmonicTrap": "simulate.potentials",
     "DoubleWell": "simulate.potentials",

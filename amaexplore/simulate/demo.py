@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import AmaError, InputError, Notice
 from ..files import write_text
-from .dynamics import Engine, equilibrate
 from .live import LiveRun
-from .recorder import Recording
+from .own import run_recorded
+from .recording import Recording
 from .systems import argon_nanoparticle
 
 __all__ = ["Demo", "DemoList", "demo", "demos"]
@@ -225,22 +225,9 @@ def _frame_count(duration, stride, timestep):
 
 
 def _simulate(system, request, n_frames, progress, options):
-    engine = Engine(system, seed=request["seed"], **options)
-    # the share of the work that equilibration is, so that the bar moves evenly
-    share = request["equilibration"] / (request["equilibration"] + request["duration"])
-    equilibrate(
-        engine,
-        duration=request["equilibration"],
-        progress=lambda fraction, text: _report(progress, share * fraction, text),
-    )
     recording = Recording(system, request["stride"])
-    n_steps = n_frames * request["stride"]
-    for n in range(n_steps):
-        snapshot = engine.step()
-        recording.take(snapshot, engine.kinetic_temperature(snapshot.velocities))
-        if n % 200 == 0:
-            _report(progress, share + (1.0 - share) * n / n_steps, f"simulating, {snapshot.time:.0f} ps")
-    _report(progress, 1.0, "simulated")
+    duration = n_frames * request["stride"] * system.timestep
+    run_recorded(system, recording, duration, request["equilibration"], {"seed": request["seed"], **options}, progress)
     return recording.trajectory(**request)
 
 

@@ -139,6 +139,8 @@ class Engine:
         self.masses = system.masses
         self.particle = system.particle
         self._mobile = self.masses > 0
+        n_atoms = system.n_atoms
+        self._has_virtual_sites = any(system.system.isVirtualSite(atom) for atom in range(n_atoms))
         self._groups = ()
         self._bath = _Bath.of(system)
         self.dynamics = "free"
@@ -165,6 +167,8 @@ class Engine:
     def _hand_over(self):
         self._context.setPositions(self.positions)
         self._context.setVelocities(self.half_step_velocities)
+        if self._has_virtual_sites:
+            self._context.computeVirtualSites()
 
     def centre_of_mass(self):
         """R of the nanoparticle at the present time, shape (3,), nm."""

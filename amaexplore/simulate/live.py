@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import AmaError, Cancelled, InputError, InsufficientDataError
 from ..results import Result, format_value
 from .dynamics import Engine, equilibrate
-from .recorder import Recording
+from .recording import Recording
 
 __all__ = ["LiveEstimate", "LiveRun"]
 
@@ -72,12 +72,14 @@ class LiveRun:
     seed : int
     platform : str, optional
     threads : int
+    atoms : ndarray of int, optional
+        Those in the kept frames; default all.
     metadata : dict, optional
         Goes into the trajectory's.
     when_finished : callable, optional
         Called in the background thread with the whole trajectory when the run ended by itself.
     recorder : object, optional
-        Gets every snapshot too (``take(snapshot, temperature)``, ``close()``): a `recorder.H5MDRecorder`.
+        Gets every snapshot too: a `recorder.H5MDRecorder`.
 
     Examples
     --------
@@ -100,6 +102,7 @@ class LiveRun:
         seed=2026,
         platform=None,
         threads=1,
+        atoms=None,
         metadata=None,
         when_finished=None,
         recorder=None,
@@ -107,7 +110,7 @@ class LiveRun:
         if not (np.isfinite(duration) and duration > 0):
             raise InputError(f"duration must be a positive number of ps; got {duration!r}.")
         self.system = system
-        self.recording = Recording(system, stride)
+        self.recording = Recording(system, stride, atoms)
         self.error = None
         self._n_steps = max(1, round(duration / system.timestep))
         self._equilibration = float(equilibration)
@@ -280,7 +283,7 @@ class LiveRun:
             temperature = engine.kinetic_temperature(snapshot.velocities)
             self.recording.take(snapshot, temperature)
             if self._recorder is not None:
-                self._recorder.take(snapshot, temperature)
+                self._recorder.take(snapshot, temperature, engine)
         if self._when_finished is not None:
             self._when_finished(self.trajectory())
 

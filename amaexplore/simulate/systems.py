@@ -76,6 +76,8 @@ class MolecularSystem:
         The potential on R alone, where there is one (`potentials`).
     settings : dict
         The parameters it was made with, plain JSON types.
+    notices : tuple of Notice
+        What was changed about a system that came from elsewhere.
     """
 
     name: str
@@ -89,6 +91,7 @@ class MolecularSystem:
     host_friction: float = 0.0
     potential: object = None
     settings: dict = field(default_factory=dict)
+    notices: tuple = ()
 
     def __post_init__(self):
         if not (np.isfinite(self.temperature) and self.temperature > 0):

@@ -34,7 +34,7 @@ class H5mdSource(FrameSource):
 
     def __init__(self, path, units=None):
         try:
-            self._file = h5py.File(path, "r")
+            self._file = open_growing(path)
         except OSError as error:
             raise FormatError(f"{path} is not a readable HDF5 file, or is truncated ({_first_line(error)}).") from None
         try:
@@ -214,6 +214,17 @@ class H5mdSource(FrameSource):
 
     def close(self):
         self._file.close()
+
+
+def open_growing(path):
+    """An HDF5 file for reading, also while it is being written in single-writer mode, or after its writer was killed."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        # HDF5 marks a file that is open for writing, and a killed writer leaves the mark
+        if "open for write" not in str(error):
+            raise
+        return h5py.File(path, "r", libver="latest", swmr=True)
 
 
 def _has_unit(item):
