@@ -5,6 +5,8 @@ flags ``ix iy iz``), so that they agree with what LAMMPS calls unwrapped and no 
 """
 
 import gzip
+import lzma
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -283,8 +285,6 @@ def open_text(path):
 
         stream = bz2.open(raw)  # noqa: SIM115
     elif suffix in (".xz", ".lzma"):
-        import lzma
-
         stream = lzma.open(raw)  # noqa: SIM115
     elif suffix == ".zst":
         stream = _zstandard(raw)
@@ -308,7 +308,7 @@ def _zstandard(raw):
 def _next_snapshot(stream, path, frame, parse=True):
     try:
         return _parse_snapshot(stream, path, frame, parse)
-    except (EOFError, OSError) as error:  # a compressed file that ends early, or is damaged
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:  # a compressed file that ends early, or is damaged
         raise FormatError(f"{damaged(path, frame)} ({error})") from None
 
 
