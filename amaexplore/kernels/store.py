@@ -13,6 +13,9 @@ __all__ = ["accumulate", "expand_plan", "fill_rows", "fill_rows_swapped", "plan_
 STRETCH = 8192  # elements of the accumulator worked on at a time: 64 kB, within the second-level cache
 
 
+TILE_ATOMS, TILE_FRAMES = 128, 64
+
+
 @kernel
 def accumulate(rows, chosen, weights, total, low, high):
     """total[low:high] += Σ_k weights[k] rows[chosen[k], low:high], sixteen rows at a time.
@@ -69,50 +72,62 @@ def running_sums(rows, chosen, weights, stops, before, totals, low, high):
 
 
 @kernel(fastmath=False)
-def fill_rows(values, rows, first_frame, low, high):
-    """rows[atom, xyz, first_frame + t] = values[t, atom, xyz] for atoms low to high, tile by tile.
-
-    Tiles of 256 frames × 16 atoms were the fastest of those tried: long runs to write, few lines to read at once.
-    """
-    n_frames = values.shape[0]
-    for atom in range(low, high, 16):
-        last = min(atom + 16, high)
-        for frame in range(0, n_frames, 256):
-            size = min(256, n_frames - frame)
-            for i in range(atom, last):
-                for c in range(3):
-                    out = rows[i, c, first_frame + frame : first_frame + frame + size]
-                    for t in range(size):
-                        out[t] = values[frame + t, i, c]
+def _turn(tile, rows, atom, width, frame, size):
+    """A tile (frame, atom and component) into its place in the rows (atom, component, frame)."""
+    for k in range(width):
+        out = rows[atom + k // 3, k % 3, frame : frame + size]
+        for t in range(size):
+            out[t] = tile[t, k]
 
 
 @kernel(fastmath=False)
-def fill_rows_swapped(words, starts, rows, first_frame, low, high):
+def fill_rows(values, rows, first_atom, low, high):
+    """rows[k, xyz, t] = values[t, 3 (first_atom + k) + xyz] for k from low to high.
+
+    ``values`` has shape (n_frames, 3 × n_atoms), contiguous. Tiles of 128 atoms × 64 frames are copied first and
+    turned in the cache.
+    """
+    n_frames = values.shape[0]
+    tile = np.empty((TILE_FRAMES, 3 * TILE_ATOMS), values.dtype)
+    for atom in range(low, high, TILE_ATOMS):
+        width = 3 * min(TILE_ATOMS, high - atom)
+        begin = 3 * (first_atom + atom)
+        for frame in range(0, n_frames, TILE_FRAMES):
+            size = min(TILE_FRAMES, n_frames - frame)
+            for t in range(size):
+                tile[t, :width] = values[frame + t, begin : begin + width]
+            _turn(tile, rows, atom, width, frame, size)
+
+
+@kernel(fastmath=False)
+def fill_rows_swapped(words, starts, rows, first_atom, first_frame, low, high):
     """The same from big-endian 4-byte words: atom 0 of frame t begins at words[starts[t]]; both arrays are uint32.
 
-    A negative start marks a frame that lacks the field: it is filled with NaN.
+    A negative start marks a frame that lacks the field: it is filled with NaN. The first of these frames goes to
+    column ``first_frame``.
     """
-    missing = np.uint32(0x7FC00000)
     n_frames = starts.shape[0]
-    for atom in range(low, high, 16):
-        last = min(atom + 16, high)
-        for frame in range(0, n_frames, 256):
-            size = min(256, n_frames - frame)
-            for i in range(atom, last):
-                for c in range(3):
-                    out = rows[i, c, first_frame + frame : first_frame + frame + size]
-                    for t in range(size):
-                        start = starts[frame + t]
-                        if start < 0:
-                            out[t] = missing
-                        else:
-                            x = words[start + 3 * i + c]
-                            out[t] = (
-                                (x >> np.uint32(24))
-                                | ((x >> np.uint32(8)) & np.uint32(0xFF00))
-                                | ((x << np.uint32(8)) & np.uint32(0xFF0000))
-                                | (x << np.uint32(24))
-                            )
+    tile = np.empty((TILE_FRAMES, 3 * TILE_ATOMS), np.uint32)
+    for atom in range(low, high, TILE_ATOMS):
+        width = 3 * min(TILE_ATOMS, high - atom)
+        for frame in range(0, n_frames, TILE_FRAMES):
+            size = min(TILE_FRAMES, n_frames - frame)
+            for t in range(size):
+                out = tile[t, :width]
+                if starts[frame + t] < 0:
+                    out[:] = np.uint32(0x7FC00000)
+                    continue
+                begin = starts[frame + t] + 3 * (first_atom + atom)
+                source = words[begin : begin + width]
+                for k in range(width):
+                    x = source[k]
+                    out[k] = (
+                        (x >> np.uint32(24))
+                        | ((x >> np.uint32(8)) & np.uint32(0xFF00))
+                        | ((x << np.uint32(8)) & np.uint32(0xFF0000))
+                        | (x << np.uint32(24))
+                    )
+            _turn(tile, rows, atom, width, first_frame + frame, size)
 
 
 @kernel(fastmath=False)

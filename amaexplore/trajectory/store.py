@@ -243,7 +243,7 @@ class AtomStore:
         weights = {name: self._weights[name][plan.atoms] * plan.coefficients for name in self.fields}
         for number, block in enumerate(self.blocks):
             if block.advise is not None:
-                block.advise(plan.atoms, plan.prefixes)
+                block.advise(plan.atoms)
             before = None if base is None else base.totals[number]
             work = partial(self._follow_slice, block, plan, weights, before, totals[number])
             share(work, block.length, plan.cost * block.length * len(self.fields))
@@ -358,11 +358,15 @@ def spread_edges(wanted, n_atoms, narrowest=32, widest=64):
 # -- making -------------------------------------------------------------------------------------------
 
 
-def prefix_rows(rows, weights, edges, out=None):
-    """Running sums of weighted rows up to every edge but the first, shape (n_edges − 1, length)."""
-    out = np.empty((len(edges) - 1, rows.shape[1])) if out is None else out
+def prefix_rows(rows, weights, edges, before=None):
+    """Running sums of weighted rows up to every edge but the first, shape (n_edges − 1, length).
+
+    ``before`` is the sum over what comes before the first row, where these rows are a part of all.
+    """
+    out = np.empty((len(edges) - 1, rows.shape[1]))
     atoms = np.arange(len(rows), dtype=np.int64)
-    work = partial(running_sums, rows, atoms, weights, edges[1:], np.zeros(rows.shape[1]), out)
+    before = np.zeros(rows.shape[1]) if before is None else before
+    work = partial(running_sums, rows, atoms, weights, edges[1:], before, out)
     share(work, rows.shape[1], rows.size)
     return out
 
@@ -423,7 +427,7 @@ def atom_rows(values):
     n_frames, n_atoms, _ = values.shape
     rows = np.empty((n_atoms, 3, padded(n_frames)), dtype=values.dtype)
     rows[:, :, n_frames:] = 0.0
-    work = partial(fill_rows, values, rows, 0)
+    work = partial(fill_rows, np.ascontiguousarray(values).reshape(n_frames, -1), rows, 0)
     share(work, n_atoms, values.size)
     return rows.reshape(n_atoms, -1)
 
