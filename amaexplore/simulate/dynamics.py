@@ -12,6 +12,7 @@ drift, and the force correlation decays as exp(−ζt/M_host) instead of reachin
 along those axes where nothing else pushes it.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -239,18 +240,24 @@ class Engine:
             self._hand_over()
 
     def _advance(self, n_steps):
-        import openmm
-
-        try:
+        with self._watched():
             self._integrator.step(n_steps)
             state = self._context.getState(positions=True, velocities=True)
-        except openmm.OpenMMException as error:
-            raise self._blown_up(error) from None
         self.positions = state.getPositions(asNumpy=True)._value
         self.half_step_velocities = state.getVelocities(asNumpy=True)._value
         self.n_steps += n_steps
         if not np.isfinite(self.positions).all():
             raise self._blown_up("positions are not finite")
+
+    @contextmanager
+    def _watched(self):
+        """OpenMM's exceptions as sentences."""
+        import openmm
+
+        try:
+            yield
+        except openmm.OpenMMException as error:
+            raise self._blown_up(str(error).split(".")[0]) from None
 
     def _blown_up(self, reason):
         return AmaError(
@@ -262,7 +269,8 @@ class Engine:
 
     def potential_energy(self):
         """Potential energy at the present positions, kJ/mol (costs one force evaluation)."""
-        return float(self._context.getState(energy=True).getPotentialEnergy()._value)
+        with self._watched():
+            return float(self._context.getState(energy=True).getPotentialEnergy()._value)
 
     def kinetic_energy(self, velocities=None):
         """Kinetic energy of all atoms, kJ/mol; default from v(t − dt/2)."""
@@ -284,7 +292,8 @@ class Engine:
         """Move the atoms downhill, so that no two overlap; velocities become zero."""
         import openmm
 
-        openmm.LocalEnergyMinimizer.minimize(self._context, tolerance, most_iterations)
+        with self._watched():
+            openmm.LocalEnergyMinimizer.minimize(self._context, tolerance, most_iterations)
         positions = self._context.getState(positions=True).getPositions(asNumpy=True)._value
         self.place(positions, np.zeros_like(positions))
 
@@ -346,11 +355,12 @@ class Engine:
         context = openmm.Context(self.system.system, thermostat, *self._platform_choice)
         context.setPositions(self.positions)
         context.setVelocitiesToTemperature(temperature, self._draw_seed())
-        parts, energies = 80, []
+        parts, energies = max(80, n_steps // 100), []
         for part in range(parts):
-            thermostat.step(n_steps * (part + 1) // parts - n_steps * part // parts)
-            if part >= parts // 2:
-                energies.append(context.getState(energy=True).getPotentialEnergy()._value)
+            with self._watched():
+                thermostat.step(n_steps * (part + 1) // parts - n_steps * part // parts)
+                if part >= parts // 2:
+                    energies.append(context.getState(energy=True).getPotentialEnergy()._value)
             _report(progress, (part + 1) / parts, "equilibrating with a thermostat")
         state = context.getState(positions=True, velocities=True)
         self.place(state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value)

@@ -28,6 +28,7 @@ CHECKPOINT_EVERY = 2048  # steps
 OBSERVABLES = "observables/nanoparticle"
 _SERIES = {"centre_of_mass": "nm", "momentum": "u nm ps-1", "net_force": "kJ mol-1 nm-1"}
 _ELEMENTS = {"position": "nm", "velocity": "nm ps-1", "force": "kJ mol-1 nm-1"}
+BOX = "box/edges"
 
 
 class Checkpoint:
@@ -100,6 +101,8 @@ class H5MDRecorder:
         for name, unit in _ELEMENTS.items():
             del group[name]
             self._extendable(group.create_group(name), (n_atoms, 3), np.float32, unit, rows_per_chunk=1)
+        del group[BOX]
+        self._extendable(group.create_group(BOX), (3, 3), np.float64, "nm", rows_per_chunk=256)
         observables = self._file.create_group(OBSERVABLES)
         for name, unit in _SERIES.items():
             self._observable(observables, name, (3,), unit)
@@ -157,7 +160,7 @@ class H5MDRecorder:
         """Drop what was recorded after a checkpoint: it will be simulated again."""
         for name in (*_SERIES, "temperature"):
             self._file[f"{OBSERVABLES}/{name}/value"].resize(n_steps, axis=0)
-        for name in _ELEMENTS:
+        for name in (BOX, *_ELEMENTS):
             group = self._file[f"particles/trajectory/{name}"]
             n_frames = int(np.searchsorted(group["step"][()], n_steps))
             for item in ("value", "time", "step"):
@@ -194,11 +197,11 @@ class H5MDRecorder:
         """Hand everything to the operating system: from now on a crash of this process loses none of it."""
         group = self._file["particles/trajectory"]
         for step, fields in self._pending:
-            for name, values in zip(_ELEMENTS, fields):
+            for name, values in zip((BOX, *_ELEMENTS), (self.system.box, *fields)):
                 # the clock first: a reader takes as many frames as there are values
                 _append(group[f"{name}/step"], [step])
                 _append(group[f"{name}/time"], [step * self.system.timestep])
-                _append(group[f"{name}/value"], values[np.newaxis].astype(np.float32))
+                _append(group[f"{name}/value"], values[np.newaxis])
         if self._rows:
             columns = list(zip(*self._rows))
             for name, column in zip((*_SERIES, "temperature"), columns):
