@@ -4,18 +4,15 @@ Positions are LAMMPS' own unwrapped ones where the dump allows it (``xu``, ``xsu
 flags ``ix iy iz``), so that they agree with what LAMMPS calls unwrapped and no image is ever guessed.
 """
 
-import gzip
-import lzma
-import zlib
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import FormatError, InputError, Notice
 from ..units import ENGINE_UNITS, EngineUnits
 from .frames import Frames, FrameSource, damaged, frames_per_chunk
+from .text_files import BROKEN_STREAM, open_text
 from .topologies import topology_of_particles
 
 __all__ = ["LammpsDumpSource", "engine_units"]
@@ -249,66 +246,10 @@ def _topology(snapshot, order, masses):
 # -- text ---------------------------------------------------------------------------------------------
 
 
-class _Text:
-    """Lines of a plain or compressed file, and how far reading has come."""
-
-    def __init__(self, raw, stream, size):
-        self._raw, self._stream, self._size = raw, stream, size
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        line = self._stream.readline()
-        if not line:
-            raise StopIteration
-        return line
-
-    def fraction(self):
-        return min(1.0, self._raw.tell() / max(1, self._size))
-
-    def close(self):
-        self._stream.close()
-        self._raw.close()
-
-
-def open_text(path):
-    """A text file as lines of bytes, decompressed by the ending of its name."""
-    path = Path(path)
-    raw = open(path, "rb")  # noqa: SIM115 (the caller closes it)
-    size = path.stat().st_size
-    suffix = path.suffix.lower()
-    if suffix == ".gz":
-        stream = gzip.GzipFile(fileobj=raw)
-    elif suffix == ".bz2":
-        import bz2
-
-        stream = bz2.open(raw)  # noqa: SIM115
-    elif suffix in (".xz", ".lzma"):
-        stream = lzma.open(raw)  # noqa: SIM115
-    elif suffix == ".zst":
-        stream = _zstandard(raw)
-    else:
-        stream = raw
-    return _Text(raw, stream, size)
-
-
-def _zstandard(raw):
-    import io
-
-    try:
-        import zstandard
-    except ImportError:
-        raise FormatError(
-            "Reading .zst files needs the zstandard package: pip install 'amaexplore[formats]', or decompress the file."
-        ) from None
-    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
-
-
 def _next_snapshot(stream, path, frame, parse=True):
     try:
         return _parse_snapshot(stream, path, frame, parse)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:  # a compressed file that ends early, or is damaged
+    except BROKEN_STREAM as error:  # a compressed file that ends early, or is damaged
         raise FormatError(f"{damaged(path, frame)} ({error})") from None
 
 
