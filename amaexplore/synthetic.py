@@ -12,11 +12,11 @@ import numpy as np
 from scipy.linalg import expm
 
 from .errors import InputError
-from .kernels.synthetic import propagate, propagate_double_well
+from .kernels.synthetic import propagate, propagate_double_well, propagate_varying
 from .order_parameters import OrderParameters
 from .units import BOLTZMANN
 
-__all__ = ["BEDS", "GeneralizedLangevin", "MemoryMode", "bed"]
+__all__ = ["BEDS", "GeneralizedLangevin", "MemoryMode", "VaryingFriction", "bed"]
 
 
 @dataclass(frozen=True)
@@ -315,6 +315,80 @@ class GeneralizedLangevin:
         grid = np.linspace(-4.0 * self.minimum, 4.0 * self.minimum, 4001)
         cumulative = np.cumsum(np.exp(-self.potential(grid) / self.thermal_energy))
         return np.interp(rng.uniform(size=n), cumulative / cumulative[-1], grid)
+
+
+@dataclass(frozen=True)
+class VaryingFriction:
+    """A trapped nanoparticle whose friction depends on where it is: ζ(R) = ζ₀ [1 + contrast tanh(R/width)].
+
+    One exponential mode couples to P with a strength that depends on R, without changing the equilibrium.
+
+    Parameters
+    ----------
+    mode : MemoryMode
+    mass : float, u
+    temperature : float, K
+    trap : float, kJ/mol/nm²
+    contrast : float
+        Between −1 and 1.
+    width : float, nm
+    """
+
+    mode: MemoryMode = MemoryMode(1.0, 0.06)
+    mass: float = 520.0
+    temperature: float = 240.0
+    trap: float = 15.0
+    contrast: float = 0.6
+    width: float = 0.3
+
+    @property
+    def thermal_energy(self):
+        """k_BT, kJ/mol."""
+        return BOLTZMANN * self.temperature
+
+    def friction(self, position):
+        """ζ(R), u/ps, for a particle that moves little within the memory time."""
+        shape = 1.0 + self.contrast * np.tanh(np.asarray(position, dtype=float) / self.width)
+        return self.mass * self.mode.rate * shape
+
+    def sample(self, seed=0, n_replicas=10, n_frames=10_000, timestep=0.02, inner_steps=4):
+        """R, P and F at equilibrium, all three axes alike.
+
+        Returns
+        -------
+        OrderParameters
+        """
+        rng = np.random.default_rng(seed)
+        n = 3 * n_replicas
+        bath = np.sqrt(self.mode.amplitude * self.mass * self.thermal_energy)
+        deviations = [np.sqrt(self.thermal_energy / self.trap), np.sqrt(self.mass * self.thermal_energy), bath]
+        state = rng.normal(size=(n, 3)) * deviations
+        out = np.empty((n, n_frames, 3))
+        noise = rng.normal(size=(n_frames * inner_steps, n))
+        propagate_varying(
+            state,
+            timestep / inner_steps,
+            noise,
+            self.mass,
+            self.trap,
+            self.mode.amplitude,
+            self.mode.decay,
+            bath,
+            self.contrast,
+            self.width,
+            inner_steps,
+            out,
+        )
+        position, momentum, force = (out[..., k].reshape(n_replicas, 3, n_frames).transpose(0, 2, 1) for k in range(3))
+        return OrderParameters.from_arrays(
+            timestep=timestep,
+            mass=self.mass,
+            centre_of_mass=position,
+            momentum=momentum,
+            net_force=force,
+            temperature=self.temperature,
+            label="friction that varies",
+        )
 
 
 def _beds():

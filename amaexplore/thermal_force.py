@@ -6,19 +6,27 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import stats
 from scipy.interpolate import BSpline
 
 from .correlation import n_blocks_for
-from .errors import InputError, Notice
+from .errors import InputError, InsufficientDataError, Notice
 from .results import Result, format_value
-from .uncertainty import block_bounds, correlation_time, delete_one, jackknife_std
+from .uncertainty import (
+    FEWEST_CORRELATION_TIMES,
+    block_bounds,
+    correlation_time,
+    delete_one,
+    jackknife_std,
+)
 from .units import BOLTZMANN
 
-__all__ = ["MeanForce", "mean_force"]
+__all__ = ["GibbsCheck", "MeanForce", "confined_axes", "gibbs_check", "mean_force"]
 
 FINE_CELLS = 400  # the data are summed in cells this fine before any fit
-SPLINE_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 16)
-SPLINE_DEGREE = 2  # of the force, so that the potential is a cubic spline
+# degree of the force and number of intervals: a constant, a harmonic well, then cubic splines of the potential
+SPLINE_CHOICES = ((0, 1), (1, 1), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6), (2, 8), (2, 12), (2, 16))
+SPLINE_DEGREE = 2
 FEWEST_IN_BIN = 5
 
 
@@ -150,6 +158,8 @@ def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False,
         No forces.
     InputError
         An axis, bins or temperature that make no sense.
+    InsufficientDataError
+        Fewer than about 30 correlation times of the force.
 
     Notes
     -----
@@ -175,7 +185,14 @@ def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False,
         raise InputError(f"temperature must be a positive number of K; got {temperature!r}.")
     temperature = float("nan") if not temperature else float(temperature)
 
+    if intervals is not None and (isinstance(intervals, bool) or intervals not in range(1, 201)):
+        raise InputError(f"intervals must be a number from 1 to 200; got {intervals!r}.")
     time = correlation_time(force)
+    if 2.0 * time.n_effective < FEWEST_CORRELATION_TIMES:
+        raise InsufficientDataError(
+            f"The force was followed for only {2.0 * time.n_effective:.0f} of its correlation times ({force.size} frames in "
+            f"all); a mean needs about {FEWEST_CORRELATION_TIMES}. Use a longer run or more replicas."
+        )
     step = float(np.median(np.diff(series.time[complete])))
     shared = dict(
         axis=name,
@@ -195,6 +212,16 @@ def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False,
         profile = dict.fromkeys(_PROFILE, empty) | {"agreement": float("nan"), "n_groups": 0}
         return MeanForce(**shared, **profile, warnings=tuple(notices))
 
+    if not confined_axes(series)[0][np.abs(direction) > 1e-6].all():
+        notices.append(
+            Notice(
+                "not_confined",
+                "The position does not settle within these data (a free particle, or a well wider than the run is long): "
+                "the profile then shows a pull of about −k_BT (R − ⟨R⟩)/σ_R² that comes from the spreading, not from a mean "
+                "force.",
+                "info",
+            )
+        )
     position = series.replicas("centre_of_mass")[:, complete] @ direction
     momentum = series.replicas("momentum")[:, complete] @ direction if relaxing else None
     sums = _CellSums(position, force, momentum, _edges(bins, position))
@@ -391,8 +418,8 @@ def _fit(sums, intervals):
         return _SplineFit(knots, np.array([mean]), np.full(n_bins, mean), np.full(n_bins, std))
     # no more intervals than bins, nor than the occupied cells can carry
     most = max(1, min(len(sums.centres), len(occupied) // 4))
-    choices = [intervals] if intervals else [n for n in SPLINE_INTERVALS if n <= most]
-    fits = [_SplineSystem(sums, np.clip(n, 1, 200), low, high) for n in choices]
+    choices = [(SPLINE_DEGREE, intervals)] if intervals else [pair for pair in SPLINE_CHOICES if pair[1] <= most]
+    fits = [_SplineSystem(sums, degree, n, low, high) for degree, n in choices]
     best = fits[0] if len(fits) == 1 else min(fits, key=lambda fit: fit.prediction_error)
     left_out = best.at(sums.centres, best.left_out)
     std = jackknife_std(left_out) if sums.n_groups > 1 else np.full(len(sums.centres), np.nan)
@@ -402,8 +429,8 @@ def _fit(sums, intervals):
 class _SplineSystem:
     """Normal equations of one choice of knots, for all data and with each group left out."""
 
-    def __init__(self, sums, n_intervals, low, high):
-        degree = SPLINE_DEGREE
+    def __init__(self, sums, degree, n_intervals, low, high):
+        self.degree = degree
         inner = np.linspace(low, high, int(n_intervals) + 1)
         self.knots = np.concatenate([[low] * degree, inner, [high] * degree])
         self.n_basis = len(self.knots) - degree - 1
@@ -432,7 +459,7 @@ class _SplineSystem:
 
     def _basis(self, positions):
         inside = np.clip(positions, self.low, self.high)
-        return BSpline.design_matrix(inside, self.knots, SPLINE_DEGREE).toarray()
+        return BSpline.design_matrix(inside, self.knots, self.degree).toarray()
 
     def at(self, positions, solutions):
         """Forces at ``positions`` for each solution, shape (n_solutions, n_positions)."""
@@ -506,3 +533,136 @@ def force_field(series, axes):
         cells = spline(np.clip(sums.cells, fit.knots[0], fit.knots[-1]))
         out[..., axis] = np.interp(position[..., axis], sums.cells, cells)
     return out
+
+
+# -- does the time average converge? ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GibbsCheck(Result):
+    """Whether time averages converge to one thermal average, equations (20), (23), (48).
+
+    Parameters
+    ----------
+    quantity : str
+    times : ndarray, shape (n_times,), ps
+        Length of run averaged over.
+    running, running_std : ndarray, shape (n_times, 3)
+        Mean over the first part of every run, with its error √(2 τ_int/t) σ.
+    replica_means, replica_std : ndarray, shape (n_replicas, 3)
+    chi_square : float
+        Σ (replica mean − common mean)²/error² per degree of freedom, about 1 where replicas agree. NaN for one run.
+    p_value : float
+        Chance of one at least as large if all replicas sample the same ensemble.
+    stuck : tuple of int
+        Replicas that differ from the common mean by more than chance allows.
+    correlation_time : float, ps
+        Largest of the three axes.
+    warnings : tuple of Notice
+    """
+
+    quantity: str
+    times: np.ndarray
+    running: np.ndarray
+    running_std: np.ndarray
+    replica_means: np.ndarray
+    replica_std: np.ndarray
+    chi_square: float
+    p_value: float
+    stuck: tuple
+    correlation_time: float
+    warnings: tuple[Notice, ...] = field(default=())
+
+    def summary(self):
+        rows = [("time average of", self.quantity.replace("_", " "))]
+        if np.isfinite(self.p_value):
+            rows.append(
+                (
+                    "replicas",
+                    f"χ² per degree of freedom {self.chi_square:.3g} (hoped for: about 1), p = {self.p_value:.2g}",
+                )
+            )
+        rows.append(("stuck replicas", ", ".join(map(str, self.stuck)) or "none"))
+        return rows
+
+
+def gibbs_check(series, quantity="net_force", n_times=100):
+    """The Gibbs hypothesis in pictures and numbers: the running mean with its error, and replicas against each other.
+
+    Parameters
+    ----------
+    series : OrderParameters
+    quantity : str
+        ``"net_force"``, ``"momentum"`` or ``"centre_of_mass"``.
+    n_times : int
+
+    Returns
+    -------
+    GibbsCheck
+
+    Raises
+    ------
+    MissingFieldError, InputError
+
+    Notes
+    -----
+    The memory of the quantity is measured within each run about that run's own mean, so that a replica stuck elsewhere
+    cannot hide behind a long correlation time. Where F = dP/dt of a free particle the mean force converges faster
+    than the error says, as the correlation integrates to zero.
+    """
+    if quantity not in _SERIES:
+        raise InputError(f"quantity must be one of {', '.join(_SERIES)}; got {quantity!r}.")
+    series.require(quantity)
+    even = series.even(quantity)
+    values = even.replicas(quantity)
+    n_replicas, n_frames, _ = values.shape
+    own = values.mean(axis=1, keepdims=True)
+    found = [correlation_time((values - own)[..., axis], mean=0.0) for axis in range(3)]
+    # taking each run's own mean off lowers its correlation by 2τ/n at every lag: put it back over the window summed
+    memory = np.array([time.integrated * (1.0 + (2 * time.window + 1) / n_frames) for time in found])
+    variance = np.square(values - own).mean(axis=(0, 1)) / np.maximum(1.0 - 2.0 * memory / n_frames, 0.2)
+    lengths = np.unique(np.geomspace(1, n_frames, n_times).round().astype(int))
+    running = np.cumsum(values.mean(axis=0), axis=0)[lengths - 1] / lengths[:, None]
+    running_std = np.sqrt(variance * np.minimum(1.0, 2.0 * memory / lengths[:, None]) / n_replicas)
+    replica_std = np.broadcast_to(np.sqrt(variance * np.minimum(1.0, 2.0 * memory / n_frames)), (n_replicas, 3))
+    means = values.mean(axis=1)
+    chi_square = p_value = float("nan")
+    stuck, notices = (), []
+    if n_replicas > 1 and (replica_std > 0).all():
+        squares = np.square((means - means.mean(axis=0)) / replica_std)
+        dof = 3 * (n_replicas - 1)
+        chi_square = float(squares.sum() / dof)
+        # the error itself is estimated: the correlation time is known to √(2(2W+1)/N), so F instead of χ²
+        known = float(sum(n_replicas * n_frames / (2 * time.window + 1) for time in found))
+        p_value = float(stats.f.sf(chi_square, dof, known))
+        # one replica's three axes, Bonferroni over replicas at one in a thousand; against the median, which it cannot
+        # move, and which has an error of its own, π/2 of that of the mean
+        error = replica_std * np.sqrt(1.0 + np.pi / (2.0 * n_replicas))
+        own_squares = np.square((means - np.median(means, axis=0)) / error).sum(axis=1)
+        stuck = tuple(np.flatnonzero(stats.f.sf(own_squares / 3.0, 3, known) < 1e-3 / n_replicas).tolist())
+        if stuck or p_value < 1e-3:
+            notices.append(
+                Notice(
+                    "replicas_disagree",
+                    f"The time averages of the {n_replicas} replicas differ by more than their errors (χ² per degree of freedom "
+                    f"{chi_square:.3g}, p = {p_value:.1g}"
+                    + (f"; stuck: {', '.join(map(str, stuck))}" if stuck else "")
+                    + "): they do not sample one ensemble, so the Gibbs hypothesis fails on this time scale.",
+                )
+            )
+    return GibbsCheck(
+        quantity=quantity,
+        times=lengths * even.timestep,
+        running=running,
+        running_std=running_std,
+        replica_means=means,
+        replica_std=np.array(replica_std),
+        chi_square=chi_square,
+        p_value=p_value,
+        stuck=stuck,
+        correlation_time=float(max(memory) * even.timestep),
+        warnings=tuple(notices),
+    )
+
+
+_SERIES = ("net_force", "momentum", "centre_of_mass")
