@@ -5,8 +5,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from ...results import format_value
-from .step import Step, rows
+from .step import Step
 
 __all__ = ["DataStep"]
 
@@ -140,7 +139,7 @@ class DataStep(Step):
     def refresh(self):
         """Show what is in the data, and how far the work is."""
         data = self.session.latest("data") if self.session.state("data").status == "fresh" else None
-        text = "" if data is None else rows(_facts(data))
+        text = "" if data is None else _facts(data)
         if self.facts.value != text:
             self.facts.value = text
         self.tell(getattr(data, "notices", ()) or getattr(data, "warnings", ()))
@@ -156,27 +155,16 @@ class DataStep(Step):
 
 
 def _facts(data):
-    n_atoms = getattr(data, "n_atoms", None)
+    """What is in the data, in two short lines."""
     step = data.timestep
-    facts = [
-        ("frames", f"{data.n_frames:,} × {step:.4g} ps" if step == step else f"{data.n_frames:,}, unevenly spaced")
-    ]
-    if n_atoms:
-        facts.insert(0, ("atoms", f"{n_atoms:,}"))
-    facts.append(("length", f"{data.duration:,.4g} ps"))
+    spacing = f"{data.n_frames:,} frames every {step:.4g} ps" if step == step else f"{data.n_frames:,} frames, uneven"
+    atoms = f"{data.n_atoms:,} atoms · " if getattr(data, "n_atoms", None) else ""
     if hasattr(data, "frames_with"):
-        have = [name for name in ("positions", "velocities", "forces") if getattr(data, name) is not None]
-        lack = [name for name in ("positions", "velocities", "forces") if name not in have]
-        facts.append(("holds", ", ".join(have) + (f"; <b>no {', no '.join(lack)}</b>" if lack else "")))
+        names, have = ("positions", "velocities", "forces"), lambda name: getattr(data, name) is not None
     else:
-        facts.append(
-            (
-                "holds",
-                ", ".join(
-                    name.replace("_", " ") for name in ("centre_of_mass", "momentum", "net_force") if data.has(name)
-                ),
-            )
-        )
-        if data.temperature:
-            facts.append(("temperature", format_value(data.temperature, data.temperature_std, "K")))
-    return facts
+        names, have = ("centre_of_mass", "momentum", "net_force"), data.has
+    words = [
+        html.escape(name.replace("_", " ")) if have(name) else f"<b>no {html.escape(name.replace('_', ' '))}</b>"
+        for name in names
+    ]
+    return f"<div>{atoms}{spacing} · {data.duration:,.4g} ps</div><div class='ama-quiet'>{', '.join(words)}</div>"

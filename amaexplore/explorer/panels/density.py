@@ -1,5 +1,7 @@
 """Step 5: the evolution of the reduced density."""
 
+import asyncio
+
 import ipywidgets as widgets
 
 from .step import Step, linked
@@ -7,6 +9,7 @@ from .step import Step, linked
 __all__ = ["DensityStep"]
 
 FRAMES = 60
+FRAME_SECONDS = 0.1
 
 
 class DensityStep(Step):
@@ -26,32 +29,40 @@ class DensityStep(Step):
         self.boundary = widgets.Dropdown(options=["reflecting", "absorbing", "periodic"], layout={"width": "110px"})
         self.boundary.tooltip = "What happens at the ends of the R axis"
         linked(session, "boundary", self.boundary)
-        self.horizon = _field("until", "auto", "How far the density is followed, ps")
+        self.horizon = _field("until", "auto ps", "How far the density is followed, ps")
         linked(session, "horizon", self.horizon, _positive, _as_text)
-        self.mean = _field("R₀", "auto", "Mean of the initial Gaussian, nm")
-        self.std = _field("σ₀", "auto", "Standard deviation of the initial Gaussian, nm")
+        self.mean = _field("R₀", "auto nm", "Mean of the initial Gaussian, nm")
+        self.std = _field("σ₀", "auto nm", "Standard deviation of the initial Gaussian, nm")
         for control in (self.mean, self.std):
             control.observe(lambda _change: self._initial_typed(), "value")
         session.observe(lambda _change: self._follow_initial(), "initial")
         self._syncing = False
-        self.play = widgets.Play(min=0, max=FRAMES, interval=120, show_repeat=False, layout={"width": "auto"})
+        self.play = widgets.ToggleButton(description="▶", tooltip="Play or pause", layout={"width": "34px"})
+        self.play.observe(lambda change: self._play() if change["new"] else None, "value")
         self.frame = widgets.IntSlider(
             min=0, max=FRAMES, value=FRAMES // 6, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
         )
-        # linked in the browser: playing needs no answer from the kernel to move the slider
-        self._link = widgets.jslink((self.play, "value"), (self.frame, "value"))
         self.clock = widgets.HTML()
         self.clock.add_class("ama-clock")
         self.body.children = [
-            widgets.HBox(
-                [self.axis, self.boundary, self.horizon, widgets.HTML("ps")],
-                layout={"justify_content": "space-between"},
-            ),
-            widgets.HBox([self.mean, self.std, widgets.HTML("nm")], layout={"justify_content": "space-between"}),
+            widgets.HBox([self.axis, self.boundary], layout={"justify_content": "space-between"}),
+            widgets.HBox([self.mean, self.std, self.horizon], layout={"justify_content": "space-between"}),
             widgets.HBox([self.play, self.frame, self.clock], layout={"align_items": "center"}),
         ]
         self._follow_initial()
         self.refresh()
+
+    def _play(self):
+        """One frame after the other while the button is down; starts over at the end."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self.frame.value = 0 if self.frame.value >= FRAMES else self.frame.value + 1
+        if self.frame.value == FRAMES:
+            self.play.value = False
+        if self.play.value:
+            loop.call_later(FRAME_SECONDS, lambda: self._play() if self.play.value else None)
 
     def _initial_typed(self):
         if self._syncing:
@@ -93,15 +104,15 @@ class DensityStep(Step):
                 self.clock.value = text
             initial = prediction.initial
             if isinstance(initial, tuple) and initial[0] == "gaussian":
-                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.4g}", f"{initial[2]:.3g}"
-            self.horizon.placeholder = f"{prediction.density.times[-1]:.4g}"
+                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.4g} nm", f"{initial[2]:.3g} nm"
+            self.horizon.placeholder = f"{prediction.density.times[-1]:.4g} ps"
         self.tell(getattr(prediction, "warnings", ()))
 
 
 def _field(label, placeholder, tooltip):
     field = widgets.Text(
-        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "100px"},
-        style={"description_width": "32px"},
+        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "33%"},
+        style={"description_width": "30px"},
     )  # fmt: skip
     field.tooltip = tooltip
     return field

@@ -3,7 +3,7 @@
 import ipywidgets as widgets
 
 from ...order_parameters import OrderParameters
-from .step import Step, linked, rows
+from .step import Step, linked
 
 __all__ = ["NanoparticleStep"]
 
@@ -47,25 +47,22 @@ class NanoparticleStep(Step):
                 else default or "such as: protein, index 0 to 12"
             )
         series = session.latest("series") if session.state("series").status == "fresh" else None
-        text = "" if series is None else rows(_facts(series, data))
+        text = "" if series is None else _facts(series, data)
         if self.facts.value != text:
             self.facts.value = text
         self.tell(getattr(series, "warnings", ()))
 
 
 def _facts(series, data):
-    facts = []
+    """Count, mass and ε in one line."""
+    parts = []
     if series.n_atoms:
         of = "" if data is None or not getattr(data, "n_atoms", None) else f" of {data.n_atoms:,}"
-        facts.append(("atoms N*", f"{series.n_atoms:,}{of}"))
-    facts.append(("mass m", f"{series.mass:,.6g} u"))
-    facts.append(
-        (
-            "ε = m̂/m",
-            f"<span title='Equations (3), (30); m̂ is the typical atomic mass'>{series.epsilon:.4g}</span> (m̂ = {series.typical_mass:.4g} u)",
-        )
-    )
-    return facts
+        parts.append(f"<b>{series.n_atoms:,}</b>{of} atoms")
+    parts.append(f"m = {series.mass:,.5g} u")
+    hint = f"m̂/m, equations (3), (30), with m̂ = {series.typical_mass:.4g} u"
+    parts.append(f"<span title='{hint}'>ε = {series.epsilon:.4g}</span>")
+    return "<div>" + " · ".join(parts) + "</div>"
 
 
 def _suggestions(data):

@@ -81,7 +81,6 @@ def _card(name, value, std, unit, hint):
             number, error = f"{number}", f"{error} ×10<sup>{int(power)}</sup>"
     error = f"<span class='ama-error-bar'>± {error}</span>" if error else ""
     return (
-        f"<div class='ama-card' title='{html.escape(hint, quote=True)}'><div class='ama-card-name'>{html.escape(name)}</div>"
-        f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div>"
-        f"<div class='ama-card-unit'>{unit or '&nbsp;'}</div></div>"
+        f"<div class='ama-card' title='{html.escape(hint, quote=True)}'><div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
+        f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div></div>"
     )

@@ -4,7 +4,7 @@ import html
 
 import ipywidgets as widgets
 
-__all__ = ["Step", "linked", "notice_list", "rows"]
+__all__ = ["Step", "linked", "notice_list"]
 
 MARKS = {"fresh": "✓", "working": "…", "stale": "…", "failed": "!", "waiting": "·", "cancelled": "■"}
 WORDS = {
@@ -78,12 +78,6 @@ def notice_list(notices):
     items = "".join(f"<li>{html.escape(text)}</li>" for text in seen)
     word = "note" if len(seen) == 1 else "notes"
     return f"<details class='ama-notes'><summary>{len(seen)} {word}</summary><ul>{items}</ul></details>"
-
-
-def rows(pairs):
-    """Name-value pairs as a small table; values may be HTML, names are escaped."""
-    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{value}</td></tr>" for name, value in pairs)
-    return f"<table class='ama-rows'>{cells}</table>"
 
 
 def linked(session, name, control, to_session=None, to_control=None):

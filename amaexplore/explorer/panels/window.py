@@ -37,6 +37,7 @@ class WindowStep(Step):
         linked(session, "estimator", self.estimator)
         self._syncing = False
         self._limits_for = None
+        self._shown = None
         self.slider.observe(self._moved, "value")
         self.number.observe(self._moved, "value")
         self.automatic.observe(self._toggled, "value")
@@ -50,8 +51,13 @@ class WindowStep(Step):
         self.refresh()
 
     def _moved(self, change):
-        if not self._syncing and np.isfinite(change["new"]) and change["new"] > 0:
-            self.session.window = float(f"{change['new']:.6g}")
+        value = change["new"]
+        if self._syncing or not (np.isfinite(value) and value > 0):
+            return
+        # the page rounds what we set to the slider's steps, and sends it back
+        if self._shown and abs(np.log10(value / self._shown)) < 0.6 * self.slider.step:
+            return
+        self.session.window = float(f"{value:.6g}")
 
     def _toggled(self, change):
         if self._syncing:
@@ -68,21 +74,22 @@ class WindowStep(Step):
         found = next((session.latest(name) for name in ("gamma", "theta") if session.latest(name) is not None), None)
         self._syncing = True
         try:
-            if bench is not None and bench is not self._limits_for:
-                self._limits_for = bench
-                low = np.log10(2.0 * bench.timestep)
-                high = max(np.log10(float(bench.lags[-1])), low + 0.1)
-                # one limit must never pass the other on the way
-                self.slider.min, self.slider.max = min(low, self.slider.min), max(high, self.slider.max)
-                self.slider.min, self.slider.max = low, high
             window = session.window if session.window is not None else (None if found is None else found.window)
-            if window is not None:
-                inside = float(np.clip(window, 10**self.slider.min, 10**self.slider.max))
-                if abs(inside - self.slider.value) > 1e-6 * inside:
-                    self.slider.value = inside
-                shown = float(f"{window:.4g}")
-                if self.number.value != shown:
-                    self.number.value = shown
+            self._shown = window
+            # limits and value travel together, or the page would clip the value to the old limits and send that back
+            with self.slider.hold_sync():
+                if bench is not None and bench is not self._limits_for:
+                    self._limits_for = bench
+                    low = np.log10(2.0 * bench.timestep)
+                    high = max(np.log10(float(bench.lags[-1])), low + 0.1)
+                    self.slider.min, self.slider.max = min(low, self.slider.min), max(high, self.slider.max)
+                    self.slider.min, self.slider.max = low, high
+                if window is not None:
+                    inside = float(np.clip(window, 10**self.slider.min, 10**self.slider.max))
+                    if abs(inside - self.slider.value) > 1e-6 * inside:
+                        self.slider.value = inside
+            if window is not None and self.number.value != float(f"{window:.4g}"):
+                self.number.value = float(f"{window:.4g}")
             if self.automatic.value != (session.window is None):
                 self.automatic.value = session.window is None
         finally:
