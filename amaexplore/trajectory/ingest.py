@@ -246,22 +246,24 @@ class BlockJob:
         Returns
         -------
         first, last : ndarray, shape (n_atoms, 3)
-            Stored positions in its first and last frame that has any; ``None`` when no frame has.
+            Stored positions in its first and last frame that has any.
         counts : ndarray of int, shape (n_atoms, 3)
             Images in its last frame when those of the first are zero.
+        box : ndarray, shape (3, 3)
+            Of the first. All are ``None`` when no frame has positions.
         """
         first, past = self.layout.bounds[block]
         frames = self.source.block(first, past)
         start = _first_positions(frames, self.source)
         if start is None:
-            return None, None, None
+            return None, None, None, None
         images = Images(start[0].copy(), np.zeros(start[0].shape, dtype=np.int64))
         for begin, end in _slabs(self.layout.edges, past - first):
             low, high = self.layout.edges[begin], self.layout.edges[end]
             rows = np.empty((high - low, 3, past - first), dtype=self.source.dtype)
             frames.fill("positions", low, rows)
             images.advance(rows, frames.boxes, low, apply=False)
-        return start[0], images.before, images.counts
+        return start[0], images.before, images.counts, frames.boxes[start[1]]
 
 
 def _check_finite(name, total, held, first):
@@ -310,6 +312,15 @@ class Images:
     def copy(self):
         """An independent copy."""
         return Images(self.before.copy(), self.counts.copy())
+
+    def after(self, scanned):
+        """The state behind a block, from the state before it and its `BlockJob.scan`."""
+        first, last, counts, box = scanned
+        if first is None:
+            return self
+        state = self.copy()
+        state.advance(np.ascontiguousarray(first[:, :, None]), box[None], 0, apply=False)
+        return Images(last.copy(), state.counts + counts)
 
     def advance(self, rows, boxes, first_atom, apply):
         """Go through the position rows of some atoms; with ``apply`` the images are added to them."""
