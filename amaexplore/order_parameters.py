@@ -42,7 +42,7 @@ class OrderParameters(Result):
     zero_total_momentum : bool
         The whole system's momentum is zero: then ⟨P²⟩ = μ k_B T with μ = m(1 − m/m_total).
     temperature, temperature_std : float or None, K
-        Measured from the atoms' velocities, where there were any.
+        Measured from the velocities of all atoms in the data, where there were any.
     label : str
         The selection, or where the series came from.
     n_atoms : int or None
@@ -327,8 +327,8 @@ def order_parameters(trajectory, subset):
         Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there.
     """
     from .subset import AtomSubset
-    from .trajectory.checks import measure_temperature, total_momentum_is_zero
     from .trajectory.store import store_when_useful
+    from .trajectory.temperature import system_temperature, total_momentum_is_zero
 
     if not isinstance(subset, AtomSubset):
         subset = trajectory.select(subset)
@@ -346,7 +346,7 @@ def order_parameters(trajectory, subset):
     sums = _sums_over_frames(trajectory, indices, masses) if store is None else store.sums(subset.indicator)
     if "positions" in sums:
         sums["positions"] /= mass
-    temperature, temperature_std = measure_temperature(trajectory, subset)
+    temperature, temperature_std = system_temperature(trajectory)
     return OrderParameters(
         time=trajectory.times,
         mass=mass,

@@ -7,7 +7,14 @@ import numpy as np
 from ..units import BOLTZMANN
 from .degrees_of_freedom import degrees_of_freedom
 
-__all__ = ["host_is_missing", "is_complete", "measure_temperature", "temperature_series", "total_momentum_is_zero"]
+__all__ = [
+    "host_is_missing",
+    "is_complete",
+    "measure_temperature",
+    "system_temperature",
+    "temperature_series",
+    "total_momentum_is_zero",
+]
 
 MOST_VALUES = 3_000_000  # atoms times frames that a temperature is measured on: more adds time, not accuracy
 NET_FORCE_VANISHES = (
@@ -15,6 +22,8 @@ NET_FORCE_VANISHES = (
 )
 FEW_FRAMES = 50  # enough to see whether a sum over all atoms vanishes
 
+_temperatures = weakref.WeakKeyDictionary()  # trajectory -> (temperature, std) of all its atoms
+_zero_momentum = weakref.WeakKeyDictionary()  # trajectory -> whether its total momentum is zero
 _freedom = weakref.WeakKeyDictionary()  # trajectory -> degrees of freedom per atom
 
 
@@ -39,6 +48,22 @@ def measure_temperature(trajectory, subset):
     if not series.any():
         return None, None
     return float(series.mean()), _standard_error(series)
+
+
+def system_temperature(trajectory):
+    """Kinetic temperature of all atoms of the data, measured once per trajectory.
+
+    A nanoparticle in equilibrium has the temperature of its host, and the many atoms of the host tell it with a much
+    smaller error than the few of the particle; `amaexplore.check` compares the two.
+
+    Returns
+    -------
+    temperature, std : float, K
+        As from `measure_temperature`.
+    """
+    if trajectory not in _temperatures:
+        _temperatures[trajectory] = measure_temperature(trajectory, trajectory.select(np.arange(trajectory.n_atoms)))
+    return _temperatures[trajectory]
 
 
 def temperature_series(trajectory, subset):
@@ -121,6 +146,12 @@ def total_momentum_is_zero(trajectory):
     told = trajectory.metadata.get("zero_total_momentum")
     if told is not None:
         return bool(told)
+    if trajectory not in _zero_momentum:
+        _zero_momentum[trajectory] = _momentum_vanishes(trajectory)
+    return _zero_momentum[trajectory]
+
+
+def _momentum_vanishes(trajectory):
     if trajectory.velocities is None or not is_complete(trajectory):
         return False
     momentum, thermal = total_momentum(trajectory)
