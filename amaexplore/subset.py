@@ -217,7 +217,7 @@ def _checked(indices, masses, selection):
 def _ranges(indices):
     """Sorted indices as text that the selection language reads back: ``index 0 to 12 or index 20``."""
     breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    runs = np.split(indices, breaks)
-    if len(runs) > 20:
+    if len(breaks) >= 20:
         return f"{len(indices)} atoms from index {indices[0]} to {indices[-1]}"
+    runs = np.split(indices, breaks)
     return " or ".join(f"index {run[0]}" if len(run) == 1 else f"index {run[0]} to {run[-1]}" for run in runs)
