@@ -120,6 +120,12 @@ class CorrelationIntegral(Result):
         """Standard error of `trace`."""
         return 3.0 * self.isotropic_std
 
+    def _at_twice(self):
+        """How much the number changes if the window is doubled, in words."""
+        if not np.isfinite(self.systematic) or not self.isotropic:
+            return "not known"
+        return f"{100 * self.systematic / self.isotropic:+.1f} % (hoped for: within {200 * self.relative_error:.1f} %)"
+
     @property
     def relative_error(self):
         """isotropic_std over |isotropic|."""
@@ -174,6 +180,7 @@ class Gamma(CorrelationIntegral):
             ("γ, isotropic", format_value(self.isotropic, self.isotropic_std, self.unit)),
             ("D = γ/m²", format_value(self.diffusion, self.diffusion_std, "nm²/ps")),
             ("window", f"{self.window:.4g} ps ({self.window_reason})"),
+            ("at twice the window", self._at_twice()),
             ("estimator", self.estimator),
         ]
 
@@ -240,6 +247,7 @@ class Theta(CorrelationIntegral):
             ("ζ = εθ/k_BT", format_value(self.friction, self.friction_std, "u/ps")),
             ("τ_P = m/ζ", format_value(self.relaxation_time, self.relaxation_time_std, "ps")),
             ("window", f"{self.window:.4g} ps ({self.window_reason})"),
+            ("at twice the window", self._at_twice()),
             ("estimator", self.estimator),
         ]
 

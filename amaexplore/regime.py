@@ -8,6 +8,7 @@ from .errors import AmaError, InputError, Notice
 from .results import Result
 from .thermal_force import confined_axes
 from .transport import prepare
+from .uncertainty import jackknife_std
 from .units import BOLTZMANN
 
 __all__ = ["RegimeDiagnosis", "Verdict", "diagnose"]
@@ -47,6 +48,8 @@ class RegimeDiagnosis(Result):
         τ_K, memory time of the fluctuating force.
     tau_momentum : float, ps
         τ_P, relaxation time of the momentum.
+    tau_force_std, tau_momentum_std : float, ps
+        Standard errors.
     tau_position : float, ps
         τ_R, relaxation time of the position where confined, else the time to diffuse ``length``.
     confined : bool
@@ -65,6 +68,8 @@ class RegimeDiagnosis(Result):
 
     tau_force: float
     tau_momentum: float
+    tau_force_std: float
+    tau_momentum_std: float
     tau_position: float
     confined: bool
     length: float
@@ -112,18 +117,17 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     if not (np.isfinite(length) and length > 0):
         raise InputError(f"length must be a positive number of nm; got {length!r}.")
     notices = []
+    times = _NOTHING_KNOWN
     try:
         bench = correlations if correlations is not None else prepare(series, temperature)
-        tau_force, tau_momentum, diffusion = _times(bench)
-        plateau = bench.theta().plateau
+        times = _times(bench)
     except AmaError as error:
         notices.append(Notice("regime_unknown", f"The regime cannot be told: {error}"))
-        tau_force = tau_momentum = diffusion = float("nan")
-        plateau = False
-    if not plateau and np.isfinite(tau_momentum):
+    if not times.plateau and np.isfinite(times.momentum):
         notices.append(
-            Notice("no_plateau", "No plateau of the friction was found, so the times behind the verdict are rough.")
+            Notice("rough_times", "No plateau of the friction was found, so the times behind the verdict are rough.")
         )
+    tau_force, tau_momentum, diffusion = times.force, times.momentum, times.diffusion
     axes, variances = confined_axes(series)
     confined = bool(axes.any())
     variance = float(variances[axes].mean()) if confined else float("nan")
@@ -144,7 +148,9 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
         "τ_K",
         "τ_P",
     )
-    slowest = max(tau_force, tau_momentum)
+    _near_the_limit(times, notices)
+    # where the force's memory is unknown the momentum speaks for the fast times
+    slowest = float(np.fmax(tau_force, tau_momentum))
     smoluchowski = _verdict(
         "Smoluchowski (29)",
         slowest,
@@ -165,6 +171,8 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     return RegimeDiagnosis(
         tau_force=tau_force,
         tau_momentum=tau_momentum,
+        tau_force_std=times.force_std,
+        tau_momentum_std=times.momentum_std,
         tau_position=tau_position,
         confined=confined,
         length=length,
@@ -176,20 +184,72 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     )
 
 
+@dataclass(frozen=True)
+class _Times:
+    force: float
+    force_std: float
+    momentum: float
+    momentum_std: float
+    diffusion: float
+    plateau: bool
+
+
+_NOTHING_KNOWN = _Times(*[float("nan")] * 5, False)
+
+
 def _times(bench):
     """τ_K, τ_P and D from the running integral of the memory kernel at its plateau."""
+    if not bench.series.has("net_force"):
+        # ⟨PP⟩ alone gives τ_P, but not how long the force remembers
+        gamma = bench.gamma()
+        momentum = gamma.effective_mass * gamma.diffusion / gamma.thermal_energy
+        std = momentum * gamma.relative_error
+        return _Times(float("nan"), float("nan"), momentum, std, gamma.diffusion, gamma.plateau)
     theta = bench.theta(estimator=bench.default_estimator)
     index = round(theta.window / bench.timestep)
-    plateau = theta.running_isotropic[index]
-    ratio = 1.0 - theta.running_isotropic[: index + 1] / plateau
-    # an underdamped kernel overshoots; then the integral cancels and the last excursion counts
-    if (ratio < -1.0 / np.e).any():
-        tau_force = theta.lags[np.flatnonzero(np.abs(ratio) > 1.0 / np.e)[-1]]
-    else:
-        tau_force = bench.timestep * (ratio.sum() - 0.5 * (ratio[0] + ratio[-1]))
-    friction = theta.friction
-    tau_momentum = theta.effective_mass / friction
-    return float(max(tau_force, 0.0)), float(tau_momentum), float(BOLTZMANN * theta.temperature / friction)
+    force = memory_time(theta.running_isotropic[: index + 1], bench.timestep)
+    left_out = bench.left_out("theta", bench.default_estimator)[:, : index + 1]
+    force_std = float(jackknife_std([memory_time(curve, bench.timestep) for curve in left_out]))
+    momentum = theta.effective_mass / theta.friction
+    return _Times(
+        force,
+        force_std,
+        float(momentum),
+        float(momentum * theta.relative_error),
+        float(BOLTZMANN * theta.temperature / theta.friction),
+        theta.plateau,
+    )
+
+
+def memory_time(running, timestep):
+    """τ_K = ∫₀^t0 (1 − G/G∞) dt of a running integral that ends on its plateau.
+
+    Where G overshoots its plateau the integral cancels; then the last t with |1 − G/G∞| > 1/e.
+
+    Parameters
+    ----------
+    running : ndarray, shape (n_lags,)
+        G, up to and including t0.
+    timestep : float, ps
+    """
+    missing = 1.0 - running / running[-1]
+    if (missing < -1.0 / np.e).any():
+        return float(timestep * np.flatnonzero(np.abs(missing) > 1.0 / np.e)[-1])
+    return float(max(0.0, timestep * (missing.sum() - 0.5 * (missing[0] + missing[-1]))))
+
+
+def _near_the_limit(times, notices):
+    """Say so where errors could turn the verdict on the Fokker-Planck equation."""
+    ratio = times.force / times.momentum
+    spread = ratio * np.hypot(times.force_std / max(times.force, 1e-300), times.momentum_std / times.momentum)
+    if abs(ratio - SMALL) < 2.0 * spread:
+        notices.append(
+            Notice(
+                "near_the_limit",
+                f"τ_K/τ_P = {ratio:.3f} ± {spread:.3f} is within two errors of the limit {SMALL}: the verdict on "
+                "Fokker-Planck could turn with more data.",
+            )
+        )
 
 
 def _verdict(name, fast, slow, error, fast_word, slow_word):

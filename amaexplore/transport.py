@@ -24,6 +24,7 @@ __all__ = ["CorrelationIntegral", "Correlations", "Gamma", "Theta", "estimators"
 LARGEST_ERROR = 0.2  # relative; above it a result says so
 SERIES = ("centre_of_mass", "momentum", "net_force")
 COARSEST_STEP = 0.3  # h √(⟨FF⟩/⟨PP⟩); above it the frames are too far apart for the force
+SHORTEST_BLOCK = 10  # τ_P; blocks of one run must be longer to count as independent
 LARGEST_MISFIT = 0.25  # of the drop of ⟨PP⟩ as integrated from ⟨FP⟩; above it F is not dP/dt
 FEWEST_LAGS, MOST_LAGS = 64, 20_000
 
@@ -328,6 +329,17 @@ class Correlations:
         """θ at a window (ps), or at a proposed one: a `Theta`."""
         return self._coefficient("theta", window, estimator)
 
+    def left_out(self, kind, estimator=None):
+        """Isotropic running coefficient with one group left out, in raw units, shape (n_groups, n_lags).
+
+        Parameters
+        ----------
+        kind : str
+            ``"gamma"`` or ``"theta"``.
+        estimator : str, optional
+        """
+        return self._curve(kind, self._estimator(kind, estimator)).left_out.mean(axis=1)
+
     def table(self, window=None):
         """Every estimator side by side.
 
@@ -475,6 +487,17 @@ class Correlations:
                         "coarse_frames",
                         f"Frames {self.timestep:.4g} ps apart are far apart for this force: h √(⟨FF⟩/⟨PP⟩) = {coarse:.2f}, "
                         f"and the memory kernel needs less than {COARSEST_STEP}. Store frames more often.",
+                    )
+                )
+        block = self.timestep * c.n_frames / c.n_blocks
+        if c.n_blocks > 1 and entry.name == "kernel" and kind == "theta" and value > 0:
+            relaxation = self.series.mass * BOLTZMANN * self.temperature[0] / value
+            if block < SHORTEST_BLOCK * relaxation:
+                add(
+                    Notice(
+                        "short_blocks",
+                        f"The errors come from {c.n_blocks} blocks of {block:.3g} ps in each run, shorter than {SHORTEST_BLOCK} "
+                        f"τ_P = {SHORTEST_BLOCK * relaxation:.3g} ps, so they are too small. Use longer runs or more replicas.",
                     )
                 )
         if entry.name == "kernel" and self._took_off is not None:
