@@ -155,6 +155,13 @@ def sphere(trajectory, centre, radius, frame=0):
         Nearest periodic image where the trajectory has a box.
     frame : int
     """
+    distance, name = distances(trajectory, centre, frame)
+    chosen = np.flatnonzero(distance <= radius)
+    return _checked(chosen, trajectory.masses, f"within {radius:.4g} nm of {name} at frame {frame}")
+
+
+def distances(trajectory, centre, frame=0):
+    """Distance of every atom from a point or an atom at one frame, nm, and the name of that centre."""
     positions = trajectory.require("positions")[frame].astype(float)
     if np.ndim(centre) == 0:
         name, point = f"atom {int(centre)}", positions[int(centre)]
@@ -166,8 +173,7 @@ def sphere(trajectory, centre, radius, frame=0):
         from .trajectory.unwrap import minimum_image
 
         displacement = minimum_image(displacement, trajectory.box[frame])
-    chosen = np.flatnonzero(np.einsum("ij,ij->i", displacement, displacement) <= radius**2)
-    return _checked(chosen, trajectory.masses, f"within {radius:.4g} nm of {name} at frame {frame}")
+    return np.sqrt(np.einsum("ij,ij->i", displacement, displacement)), name
 
 
 def _select_text(topology, text):

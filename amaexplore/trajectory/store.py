@@ -146,8 +146,7 @@ class AtomStore:
         self._known = OrderedDict()  # packed selection -> _Sum, least recently used first
         self._pinned = {}  # the same for the stops of sliders, kept until released
         self._lock = threading.Lock()
-        state = 8 * len(self.fields) * sum(block.length for block in self.blocks)
-        self._most_known = int(min(256, max(4, 0.04 * self.nbytes // state)))
+        self._most_known = int(min(256, max(4, 0.03 * self.nbytes // self.sum_bytes)))
 
     @property
     def n_atoms(self):
@@ -163,6 +162,11 @@ class AtomStore:
     def nbytes(self):
         """Bytes of rows and prefix rows, in memory or on disk."""
         return sum(block.nbytes for block in self.blocks)
+
+    @property
+    def sum_bytes(self):
+        """Memory that one known sum takes."""
+        return 8 * len(self.fields) * sum(block.length for block in self.blocks)
 
     def __repr__(self):
         where = f"in {self.path}" if self.path else "in memory"
