@@ -155,7 +155,7 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
         "Smoluchowski (29)",
         slowest,
         tau_position,
-        (tau_momentum - tau_force) / tau_position,
+        (tau_momentum - np.nan_to_num(tau_force)) / tau_position,
         "max(τ_P, τ_K)",
         "τ_R",
     )
@@ -199,7 +199,10 @@ _NOTHING_KNOWN = _Times(*[float("nan")] * 5, False)
 
 def _times(bench):
     """τ_K, τ_P and D from the running integral of the memory kernel at its plateau."""
-    if not bench.series.has("net_force"):
+    moves = bench.series.has("momentum") and np.any(
+        bench.series.momentum[..., 1:, :] != bench.series.momentum[..., :-1, :]
+    )
+    if moves and bench.default_estimator != "kernel":
         # ⟨PP⟩ alone gives τ_P, but not how long the force remembers
         gamma = bench.gamma()
         momentum = gamma.effective_mass * gamma.diffusion / gamma.thermal_energy
