@@ -48,6 +48,7 @@ def open_app(files=(), topology=None, port=None, browser=True):
     os.environ[OPEN_VARIABLE] = json.dumps(document)
     # the kernel of this very Python, whatever else is installed for the user
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    _add_path("JUPYTER_PATH", Path(__file__).parent / "share")
     port, token = _free_port(port), secrets.token_urlsafe(18)
     settings = Config()
     settings.Voila = Config(
@@ -63,6 +64,7 @@ def open_app(files=(), topology=None, port=None, browser=True):
                 "anywidget",
             ],
             "show_tracebacks": True,
+            "template": "amaexplore",
         }
     )
     print(f"amaexplore: the explorer is at http://{LOOPBACK}:{port}/?token={token}\nEnd it with Ctrl-C.", flush=True)
@@ -125,6 +127,12 @@ def _own_copy():
     except OSError as error:
         raise InputError(f"The notebooks cannot be copied to {target}: {error.strerror or error}.") from None
     return target
+
+
+def _add_path(variable, folder):
+    """Put a folder in front of a path variable of this process and its children."""
+    present = os.environ.get(variable)
+    os.environ[variable] = f"{folder}{os.pathsep}{present}" if present else str(folder)
 
 
 def _existing(file):

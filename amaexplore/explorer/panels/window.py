@@ -22,7 +22,7 @@ class WindowStep(Step):
             ("gamma", "theta"),
         )
         self.slider = widgets.FloatLogSlider(
-            min=-2, max=2, step=0.005, value=1.0, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
+            min=-2, max=2, step=0.02, value=1.0, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
         )
         self.slider.add_class("ama-window-slider")
         self.number = widgets.FloatText(value=1.0, step=None, continuous_update=False, layout={"width": "74px"})
