@@ -1,6 +1,7 @@
 """The whole chain on systems whose coefficients are known exactly, and what is said when a link is missing."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -105,9 +106,12 @@ def test_prediction_in_a_trap_relaxes_to_boltzmann(trapped):
     density = prediction.density
     np.testing.assert_allclose(density.probability, 1.0, atol=1e-12)
     assert density.values.min() >= 0
-    # the variance of the trap is k_BT/k; the spline of the force is known to a few per cent
+    final, boltzmann = density.values[-1], prediction.equation.equilibrium()
+    # after four relaxation times e^-4 of the start is left
+    assert np.abs(final - boltzmann).max() < 0.05 * boltzmann.max()
+    # the variance of the trap is k_BT/k; over these 960 ps the slope of the force is known to √(2θ/T)/σ_R = 12 %
     expected = 0.00831446261815324 * trapped.temperature / 50.0
-    assert density.variance[-1] == pytest.approx(expected, rel=0.15)
+    assert density.variance[-1] == pytest.approx(expected, rel=0.36)
     assert "fitted to the data" in prediction.force_used
 
 
@@ -151,8 +155,7 @@ def test_report_is_one_offline_page(free, tmp_path):
     assert "γ (28), per axis" in page
     assert "Reduced density, fokker-planck" in page
     # nothing is fetched: every script stands in the page
-    assert "src=" not in page.split("</head>")[0]
-    assert "cdn.bokeh.org" not in page.split("</head>")[1]
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
