@@ -4,9 +4,10 @@ Each class has ``root`` (the figure), its data sources, and ``update(result)``, 
 """
 
 from ..errors import InputError
+from .curves import curves, show
 from .style import apply_theme
 
-__all__ = ["apply_theme", "figure_of"]
+__all__ = ["apply_theme", "curves", "figure_of", "show"]
 
 
 def figure_of(result, **options):
