@@ -1,0 +1,67 @@
+"""Sampling spread over processes and over a Dask cluster: the numbers do not depend on where they were made."""
+
+import numpy as np
+import pytest
+
+import amaexplore as ama
+from amaexplore.errors import Cancelled
+from amaexplore.simulate.parallel import job_seed, run_jobs
+from amaexplore.simulate.systems import argon_nanoparticle
+
+OPTIONS = {"duration": 4.0, "equilibration": 1.6, "n_replicas": 2, "seed": 8}
+PLACES = [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]
+
+
+def square(x):
+    return x * x
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return ama.sample_held(argon_nanoparticle(n_atoms=180, density=0.4), PLACES, workers=1, **OPTIONS)
+
+
+def same(first, second):
+    for name in ("positions", "mean_force", "mean_force_std", "friction", "theta_raw", "temperature"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_processes_give_the_numbers_of_one(alone):
+    same(ama.sample_held(argon_nanoparticle(n_atoms=180, density=0.4), PLACES, workers=2, **OPTIONS), alone)
+
+
+def test_a_dask_cluster_gives_the_numbers_of_one(alone):
+    distributed = pytest.importorskip("distributed", reason="the cluster extra is not installed")
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        seen = []
+        result = ama.sample_held(
+            argon_nanoparticle(n_atoms=180, density=0.4),
+            PLACES,
+            client=client,
+            progress=lambda fraction, text: seen.append(fraction),
+            **OPTIONS,
+        )
+    same(result, alone)
+    assert seen[-1] == 1.0
+
+
+def test_jobs_keep_their_order_and_progress_rises():
+    seen = []
+    assert run_jobs(square, [3, 1, 2], workers=1, progress=lambda f, t: seen.append(f)) == [9, 1, 4]
+    assert seen == sorted(seen)
+
+    def stop(fraction, text):
+        raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        run_jobs(square, [1, 2], workers=1, progress=stop)
+    with pytest.raises(ama.InputError, match="workers"):
+        run_jobs(square, [1], workers=0)
+
+
+def test_seeds_of_jobs_differ_and_do_not_depend_on_their_number():
+    seeds = {job_seed(1, place, replica) for place in range(20) for replica in range(5)}
+    assert len(seeds) == 100
+    assert job_seed(1, 3, 2) == job_seed(1, 3, 2)
+    assert job_seed(1, 3, 2) != job_seed(2, 3, 2)
