@@ -1,4 +1,4 @@
-"""The command line: ``amaexplore``, ``explore``, ``lab``, ``analyze``, ``check``, ``simulate``.
+"""The command line: ``amaexplore``, ``explore``, ``lab``, ``analyze``, ``check``, ``ingest``, ``simulate``.
 
 Exit code 0: fine. 2: bad input, one sentence on stderr, nothing written. 130: interrupted.
 """
@@ -68,6 +68,12 @@ def _parser():
     check.add_argument("--select", metavar="S", help="also check these atoms as the nanoparticle")
     check.set_defaults(run=_check)
 
+    ingest = commands.add_parser("ingest", help="make the fast store of large trajectories on disk, once")
+    _input(ingest)
+    ingest.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, such as tcp://host:8786")
+    ingest.add_argument("--directory", metavar="DIR", help="where to (default: beside the trajectory)")
+    ingest.set_defaults(run=_ingest)
+
     simulate = commands.add_parser("simulate", help="run an embedded simulation and write it as H5MD")
     simulate.add_argument("demo", metavar="DEMO", nargs="?", help="its name; without one, the list is printed")
     simulate.add_argument("--output", metavar="FILE", help="an .h5md file")
@@ -81,6 +87,20 @@ def _input(command, required=True):
     command.add_argument("--topology", metavar="T", help="TPR, GRO, PDB, PRMTOP, PSF, ... of the same atoms")
     command.add_argument("--units", metavar="U", help="LAMMPS units where the file does not say (real, metal, lj, ...)")
     command.add_argument("--timestep", type=float, metavar="PS", help="time between frames where the file does not say")
+    command.add_argument("--frames", type=_slice, metavar="A:B[:C]", help="only these frames, counted from 0")
+    command.add_argument("--integrator", metavar="I", help="leapfrog or velocity-verlet, where the data misleads")
+
+
+def _slice(text):
+    """``A:B[:C]`` as a slice."""
+    parts = text.split(":")
+    try:
+        bounds = [int(part) if part.strip() else None for part in parts]
+    except ValueError:
+        bounds = []
+    if len(bounds) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of frames such as 0:500 or 100::2")
+    return slice(*bounds)
 
 
 def _server(command):
@@ -112,6 +132,8 @@ def _load(options, progress=None):
         topology=options.topology,
         units=options.units,
         timestep=options.timestep,
+        frames=options.frames,
+        integrator=options.integrator,
         progress=progress,
     )
 
@@ -151,6 +173,39 @@ def _check(options):
     with _progress() as progress:
         source = _load(options, progress)
     print(check(source, subset=options.select).text())
+
+
+def _ingest(options):
+    from .trajectory.ingest import ingest
+
+    client = _dask_client(options.cluster)
+    settings = {"units": options.units, "timestep": options.timestep, "frames": options.frames}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    with _progress() as progress:
+        store = ingest(
+            options.files,
+            options.topology,
+            client=client,
+            directory=options.directory,
+            progress=progress,
+            **settings,
+        )
+    print(store)
+
+
+def _dask_client(address):
+    if address is None:
+        return None
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("--cluster needs Dask: pip install 'amaexplore[cluster]'.") from None
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Dask scheduler answers at {address} ({error}); start one with 'dask scheduler'."
+        ) from None
 
 
 def _simulate(options):

@@ -91,6 +91,23 @@ def test_check_says_what_is_there(dump, capsys):
     assert re.search(r"^n atoms +3$", out, re.M)
 
 
+def test_frames_choose_a_stretch(dump, capsys):
+    code, out, _ = run(capsys, "analyze", dump[0], "--select", "index 0 1", "--frames", "100:1100:2", "--json", "-")
+    assert code == 0
+    document = json.loads(out)
+    assert document["input"]["n_frames"] == 500
+    assert document["input"]["timestep"] == pytest.approx(0.04)
+
+
+def test_ingest_makes_a_store_beside_the_trajectory(dump, tmp_path, capsys):
+    path = tmp_path / dump[0].name
+    path.write_bytes(dump[0].read_bytes())
+    code, out, err = run(capsys, "ingest", path)
+    assert (code, err) == (0, "")
+    assert "1500 frames" in out
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def broken_files(folder):
     """Bad files by name."""
     (folder / "empty.lammpstrj").write_text("")
@@ -119,7 +136,10 @@ def broken_files(folder):
         (["analyze", "one.lammpstrj", "--regime", "brownian"], "invalid choice"),
         (["analyze", "one.lammpstrj", "--window", "long"], "invalid float"),
         (["analyze", "one.lammpstrj", "--select", "resname XYZ"], "matched 0 of 2 atoms"),
+        (["analyze", "one.lammpstrj", "--frames", "0-5"], "not a range of frames"),
+        (["analyze", "uneven.lammpstrj", "--frames", "5:9", "--select", "index 0"], "frames"),
         (["check", "nowhere.trr"], "nowhere.trr"),
+        (["ingest", "nowhere.trr"], "nowhere.trr"),
         (["simulate", "no-such-demo", "--output", "run.h5md"], "no-such-demo"),
         (["simulate", "argon-nanoparticle"], "--output"),
         (["dance"], "invalid choice"),
@@ -154,4 +174,4 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("explore", "lab", "analyze", "check", "simulate"))
+    assert all(command in out for command in ("explore", "lab", "analyze", "check", "ingest", "simulate"))
