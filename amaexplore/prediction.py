@@ -80,6 +80,7 @@ def predict(
     lower=None,
     upper=None,
     mean_force=None,
+    progress=None,
 ):
     """Evolve the reduced density with the coefficients of an analysis.
 
@@ -101,6 +102,9 @@ def predict(
     mean_force : float, callable or "data", optional
         Default: the fitted f^th(R) where the particle is confined; else its mean over the run if that is more
         than two standard errors from zero, else zero.
+
+    progress : callable, optional
+        Called with a fraction and a text; may raise `Cancelled`.
 
     Returns
     -------
@@ -156,7 +160,7 @@ def predict(
         equation = FokkerPlanck(
             grid, mass=analysis.series.mass, friction=friction, mean_force=force, temperature=analysis.temperature
         )
-        phase_space = equation.evolve(initial, times)
+        phase_space = equation.evolve(initial, times, progress=progress)
         density = phase_space.marginal("position")
     return Prediction(
         regime=regime,

@@ -1,7 +1,7 @@
 """A small dependency graph that recomputes what a change has made stale, in the background.
 
-Nodes know their inputs and how to compute; the graph knows what is stale. One worker thread takes the first
-stale node whose needs are there. A change while it works makes its result worthless: the job is told to stop
+Nodes know their inputs and how to compute; the graph knows what is stale. A worker thread per lane takes the
+first stale node of its lane whose needs are there, so that what is quick never waits for what is slow. A change while it works makes its result worthless: the job is told to stop
 at its next report of progress, and whatever it returns is dropped, so that the newest request wins.
 """
 
@@ -36,6 +36,10 @@ class Node:
         Results it takes into account; ``None`` where they could not be had.
     title : str
         What people call it.
+    lane : str
+        Nodes of different lanes are computed at the same time.
+    patience : float, s
+        How long its inputs must have been still before it is begun: for what is too slow to follow a slider.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Node:
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     title: str = ""
+    lane: str = "main"
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class _Slot:
     seconds: float = 0.0
     traceback: str = ""
     started: float = field(default=0.0, repr=False)
+    touched: float = field(default=0.0, repr=False)
     last_report: float = field(default=0.0, repr=False)
 
 
@@ -95,7 +102,8 @@ class Graph:
         self._choices = choices
         self._changed = changed
         self._condition = threading.Condition()
-        self._worker = None
+        self._lanes = tuple(dict.fromkeys(node.lane for node in nodes))
+        self._workers = {}
         self._stopping = False
         self._started = False
 
@@ -154,7 +162,10 @@ class Graph:
             for name in stale:
                 slot = self._slots[name]
                 slot.version += 1
+                slot.touched = time.monotonic()
                 slot.state = State("stale")
+            # one that waits for quiet starts to count anew
+            self._condition.notify_all()
         for name in stale:
             self._changed(name)
         self._wake()
@@ -162,15 +173,12 @@ class Graph:
     def cancel(self):
         """Stop what is being worked on; it stays undone until one of its inputs changes."""
         with self._condition:
-            for slot in self._slots.values():
-                if slot.state.status == "working":
-                    slot.version += 1
-                    slot.state = State("cancelled", "Stopped; change something or press Retry to go on.")
-                    name = slot.node.name
-                    break
-            else:
-                return
-        self._changed(name)
+            stopped = [slot for slot in self._slots.values() if slot.state.status == "working"]
+            for slot in stopped:
+                slot.version += 1
+                slot.state = State("cancelled", "Stopped; change something or press Retry to go on.")
+        for slot in stopped:
+            self._changed(slot.node.name)
         self._wake()
 
     def retry(self):
@@ -194,24 +202,34 @@ class Graph:
     # -- working ---------------------------------------------------------------------------------------
 
     def _wake(self):
+        """Start a worker in every lane that has something to do and none yet."""
         with self._condition:
-            if not self._started or self._stopping or self._worker is not None or self.settled:
+            if not self._started or self._stopping:
                 return
-            self._worker = threading.Thread(target=self._work, name="amaexplore-session", daemon=True)
-            self._worker.start()
+            for lane in self._lanes:
+                if lane not in self._workers and any(
+                    slot.state.status == "stale" and slot.node.lane == lane for slot in self._slots.values()
+                ):
+                    worker = threading.Thread(target=self._work, args=(lane,), name=f"amaexplore-{lane}", daemon=True)
+                    self._workers[lane] = worker
+                    worker.start()
 
-    def _work(self):
+    def _work(self, lane):
         while True:
             with self._condition:
                 blocked = self._block()
-                slot = self._next()
+                slot = self._next(lane)
                 if slot is not None:
+                    rest = slot.touched + slot.node.patience - time.monotonic()
+                    if rest > 0:
+                        self._condition.wait(rest)
+                        continue
                     version = slot.version
                     values = self._inputs(slot.node)
                     slot.state = State("working")
                     slot.started = time.monotonic()
                 elif not blocked:
-                    self._worker = None
+                    del self._workers[lane]
                     self._condition.notify_all()
                     return
             for name in blocked:
@@ -219,6 +237,8 @@ class Graph:
             if slot is not None:
                 self._changed(slot.node.name)
                 self._run(slot, version, values)
+                # what came out may be what another lane waits for
+                self._wake()
 
     def _block(self):
         """Mark the stale nodes whose needs cannot be had; returns their names."""
@@ -236,13 +256,14 @@ class Graph:
                     break
         return blocked
 
-    def _next(self):
+    def _next(self, lane):
         if self._stopping:
             return None
         for slot in self._slots.values():
             node = slot.node
             if (
-                slot.state.status == "stale"
+                node.lane == lane
+                and slot.state.status == "stale"
                 and all(self._slots[name].state.status == "fresh" for name in node.needs)
                 and all(self._slots[name].state.status in SETTLED for name in node.uses)
             ):

@@ -67,6 +67,8 @@ def open_app(files=(), topology=None, port=None, browser=True):
             "template": "amaexplore",
         }
     )
+    # a page that was closed or loaded anew leaves its kernel behind
+    settings.MappingKernelManager = Config({"cull_idle_timeout": 90, "cull_interval": 30, "cull_connected": False})
     print(f"amaexplore: the explorer is at http://{LOOPBACK}:{port}/?token={token}\nEnd it with Ctrl-C.", flush=True)
     from voila.app import Voila
 

@@ -13,6 +13,7 @@ __all__ = ["NODES", "STEP_OF", "as_analysis"]
 DENSITY_TIMES = 61
 DENSITY_CELLS = 160
 PHASE_SPACE_CELLS = 96
+PATIENCE = 0.15  # seconds of a still slider before the phase space is evolved anew
 
 
 def data(values, progress):
@@ -109,17 +110,17 @@ def diagnosis(values, _progress):
     return diagnose(values["series"], temperature=values["temperature"], correlations=values["correlations"])
 
 
-def smoluchowski(values, _progress):
+def smoluchowski(values, progress):
     """W̃(R, t) by equation (29); None where the regime is not asked for."""
-    return None if values["regime"] == "fokker-planck" else _density(values, "smoluchowski")
+    return None if values["regime"] == "fokker-planck" else _density(values, "smoluchowski", progress)
 
 
-def fokker_planck(values, _progress):
+def fokker_planck(values, progress):
     """W̃(R, P, t) by equation (56); None where the regime is not asked for."""
-    return None if values["regime"] == "smoluchowski" else _density(values, "fokker-planck")
+    return None if values["regime"] == "smoluchowski" else _density(values, "fokker-planck", progress)
 
 
-def _density(values, regime):
+def _density(values, regime, progress):
     from ..prediction import predict
 
     if values["regime"] not in ("smoluchowski", "fokker-planck", "both"):
@@ -136,6 +137,7 @@ def _density(values, regime):
         horizon=values["horizon"],
         lower=lower,
         upper=upper,
+        progress=progress,
         n_times=DENSITY_TIMES,
         n_cells=DENSITY_CELLS if regime == "smoluchowski" else PHASE_SPACE_CELLS,
     )
@@ -186,8 +188,17 @@ NODES = (
     Node("curves", curves, needs=("correlations",), title="the correlation functions"),
     Node("mean_force", mean_force, choices=("axis", "temperature"), needs=("series",), title="the mean force"),
     Node("diagnosis", diagnosis, choices=("temperature",), needs=("series", "correlations"), title="the diagnosis"),
-    Node("smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)"),
-    Node("fokker_planck", fokker_planck, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (56)"),
+    Node("smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)", "density"),
+    Node(
+        "fokker_planck",
+        fokker_planck,
+        _DENSITY_CHOICES,
+        ("series",),
+        _COEFFICIENTS,
+        "equation (56)",
+        "phase space",
+        PATIENCE,
+    ),
     Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
 )
 

@@ -176,7 +176,7 @@ class DensityMap:
         start, end = occupied(centres, values)
         self.root.x_range.update(start=float(times[0]), end=float(times[-1]))
         self.root.y_range.update(start=start, end=end)
-        self.root.title.text = f"W̃(R, t), {EQUATIONS[regime]}; lines: mean ± standard deviation"
+        self.root.title.text = f"W̃(R, t), {EQUATIONS[regime]}"
 
     def show_time(self, time):
         """Put the time cursor at ``time`` (ps)."""

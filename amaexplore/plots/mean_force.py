@@ -1,7 +1,7 @@
 """f^th(R) along an axis, by its three routes."""
 
 import numpy as np
-from bokeh.models import Band, ColumnDataSource, Span, Whisker
+from bokeh.models import Band, ColumnDataSource, Range1d, Span, Whisker
 
 from .style import COLOURS, finish_legend, hover, new_figure
 
@@ -47,7 +47,9 @@ class MeanForcePlot:
                 ("equations", "(19), (22), (47)"),
             ],
         )
+        self.root.y_range = Range1d(-1.0, 1.0)
         finish_legend(self.root)
+        self.root.legend[0].orientation = "horizontal"
 
     def update(self, result):
         """Draw a `MeanForce`, or nothing."""
@@ -62,8 +64,19 @@ class MeanForcePlot:
         self._fill(self.binned, result.positions, result.values, result.values_std)
         self._fill(self.density, result.positions, result.from_density, result.from_density_std)
         self._fill(self.spline, result.positions, result.combined, result.combined_std)
+        self._frame(result)
         self.root.title.text = f"Mean force f^th({result.axis})"
         self.root.xaxis.axis_label = f"R along {result.axis} (nm)"
+
+    def _frame(self, result):
+        """A vertical range that one bin of a handful of frames cannot blow up."""
+        spread = result.values_std[np.isfinite(result.values_std)]
+        scale = 2.5 * float(np.median(spread)) if len(spread) else 0.0
+        curve = result.combined[np.isfinite(result.combined)]
+        if len(curve) and (scale or np.ptp(curve)):
+            low, high = min(0.0, curve.min()) - scale, max(0.0, curve.max()) + scale
+            # room for the legend
+            self.root.y_range.update(start=float(low), end=float(high + 0.25 * (high - low)))
 
     @staticmethod
     def _fill(source, positions, values, std):

@@ -157,7 +157,7 @@ class DataStep(Step):
 def _facts(data):
     """What is in the data, in two short lines."""
     step = data.timestep
-    spacing = f"{data.n_frames:,} frames every {step:.4g} ps" if step == step else f"{data.n_frames:,} frames, uneven"
+    spacing = f"{data.n_frames:,} × {step:.4g} ps" if step == step else f"{data.n_frames:,} frames, uneven,"
     atoms = f"{data.n_atoms:,} atoms · " if getattr(data, "n_atoms", None) else ""
     if hasattr(data, "frames_with"):
         names, have = ("positions", "velocities", "forces"), lambda name: getattr(data, name) is not None
@@ -167,4 +167,4 @@ def _facts(data):
         html.escape(name.replace("_", " ")) if have(name) else f"<b>no {html.escape(name.replace('_', ' '))}</b>"
         for name in names
     ]
-    return f"<div>{atoms}{spacing} · {data.duration:,.4g} ps</div><div class='ama-quiet'>{', '.join(words)}</div>"
+    return f"<div>{atoms}{spacing} = {data.duration:,.4g} ps</div><div class='ama-quiet'>{', '.join(words)}</div>"

@@ -104,7 +104,7 @@ class DensityStep(Step):
                 self.clock.value = text
             initial = prediction.initial
             if isinstance(initial, tuple) and initial[0] == "gaussian":
-                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.4g} nm", f"{initial[2]:.3g} nm"
+                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.3f} nm", f"{initial[2]:.3g} nm"
             self.horizon.placeholder = f"{prediction.density.times[-1]:.4g} ps"
         self.tell(getattr(prediction, "warnings", ()))
 

@@ -57,7 +57,7 @@ def _facts(series, data):
     """Count, mass and ε in one line."""
     parts = []
     if series.n_atoms:
-        of = "" if data is None or not getattr(data, "n_atoms", None) else f" of {data.n_atoms:,}"
+        of = "" if data is None or isinstance(data, OrderParameters) else f" of {data.n_atoms:,}"
         parts.append(f"<b>{series.n_atoms:,}</b>{of} atoms")
     parts.append(f"m = {series.mass:,.5g} u")
     hint = f"m̂/m, equations (3), (30), with m̂ = {series.typical_mass:.4g} u"

@@ -9,6 +9,8 @@ from .step import Step, linked
 
 __all__ = ["WindowStep"]
 
+MARKS = 120
+
 
 class WindowStep(Step):
     """t0 by slider, by number, or as proposed with its reason; which estimator."""
@@ -21,9 +23,11 @@ class WindowStep(Step):
             "Long against the memory of the force, short against the slow motion: equations (28), (55)",
             ("gamma", "theta"),
         )
-        self.slider = widgets.FloatLogSlider(
-            min=-2, max=2, step=0.02, value=1.0, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
+        # whole numbers on a logarithmic scale of our own: the page rounds and clips any other slider and sends that back
+        self.slider = widgets.IntSlider(
+            min=0, max=MARKS, value=MARKS // 2, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
         )
+        self._ends = (0.1, 10.0)
         self.slider.add_class("ama-window-slider")
         self.number = widgets.FloatText(value=1.0, step=None, continuous_update=False, layout={"width": "74px"})
         self.automatic = widgets.ToggleButton(
@@ -38,8 +42,8 @@ class WindowStep(Step):
         self._syncing = False
         self._limits_for = None
         self._shown = None
-        self.slider.observe(self._moved, "value")
-        self.number.observe(self._moved, "value")
+        self.slider.observe(self._slid, "value")
+        self.number.observe(self._typed, "value")
         self.automatic.observe(self._toggled, "value")
         session.observe(lambda _change: self.refresh(), "window")
         unit = widgets.HTML("ps")
@@ -50,14 +54,22 @@ class WindowStep(Step):
         ]
         self.refresh()
 
-    def _moved(self, change):
+    def _time_at(self, mark):
+        low, high = self._ends
+        return float(low * (high / low) ** (mark / MARKS))
+
+    def _mark_of(self, time):
+        low, high = self._ends
+        return int(np.clip(round(MARKS * np.log(time / low) / np.log(high / low)), 0, MARKS))
+
+    def _slid(self, change):
+        if not self._syncing:
+            self.session.window = float(f"{self._time_at(change['new']):.4g}")
+
+    def _typed(self, change):
         value = change["new"]
-        if self._syncing or not (np.isfinite(value) and value > 0):
-            return
-        # the page rounds what we set to the slider's steps, and sends it back
-        if self._shown and abs(np.log10(value / self._shown)) < 0.6 * self.slider.step:
-            return
-        self.session.window = float(f"{value:.6g}")
+        if not self._syncing and np.isfinite(value) and value > 0 and value != self._shown:
+            self.session.window = float(f"{value:.6g}")
 
     def _toggled(self, change):
         if self._syncing:
@@ -65,7 +77,7 @@ class WindowStep(Step):
         if change["new"]:
             self.session.window = None
         elif self.session.window is None:
-            self.session.window = float(f"{self.slider.value:.6g}")
+            self.session.window = float(f"{self._time_at(self.slider.value):.4g}")
 
     def refresh(self):
         """Follow the session: limits from the data, the window in use, the reason for it."""
@@ -75,21 +87,14 @@ class WindowStep(Step):
         self._syncing = True
         try:
             window = session.window if session.window is not None else (None if found is None else found.window)
-            self._shown = window
-            # limits and value travel together, or the page would clip the value to the old limits and send that back
-            with self.slider.hold_sync():
-                if bench is not None and bench is not self._limits_for:
-                    self._limits_for = bench
-                    low = np.log10(2.0 * bench.timestep)
-                    high = max(np.log10(float(bench.lags[-1])), low + 0.1)
-                    self.slider.min, self.slider.max = min(low, self.slider.min), max(high, self.slider.max)
-                    self.slider.min, self.slider.max = low, high
-                if window is not None:
-                    inside = float(np.clip(window, 10**self.slider.min, 10**self.slider.max))
-                    if abs(inside - self.slider.value) > 1e-6 * inside:
-                        self.slider.value = inside
-            if window is not None and self.number.value != float(f"{window:.4g}"):
-                self.number.value = float(f"{window:.4g}")
+            if bench is not None and bench is not self._limits_for:
+                self._limits_for = bench
+                self._ends = (2.0 * bench.timestep, max(float(bench.lags[-1]), 3.0 * bench.timestep))
+            if window is not None:
+                self.slider.value = self._mark_of(window)
+                self._shown = float(f"{window:.4g}")
+                if self.number.value != self._shown:
+                    self.number.value = self._shown
             if self.automatic.value != (session.window is None):
                 self.automatic.value = session.window is None
         finally:
