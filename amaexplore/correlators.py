@@ -104,6 +104,11 @@ class Correlators:
             sums[:, k] = own + later - cross[:, k] - cross[:, k].swapaxes(1, 2)
         return self._stacked(sums)
 
+    @property
+    def momentum_series(self):
+        """P, shape (n_replicas, 3, n_frames)."""
+        return _by_axis(self._momentum)
+
     # -- how -------------------------------------------------------------------------------------------
 
     @cached_property

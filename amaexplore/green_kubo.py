@@ -5,10 +5,13 @@ that lag. A curve is computed for all data and with each group left out, in one 
 gets its error by the same jackknife.
 """
 
+import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
+from .errors import InsufficientDataError, MissingFieldError
 from .kernels.volterra import discrete_memory, solve_scalar, solve_tensor
 
 __all__ = ["ESTIMATORS", "Estimator"]
@@ -148,6 +151,43 @@ def displacement_slope(c):
     return c.mass**2 * slope
 
 
+def stacie_integral(c):
+    """∫₀^∞⟨PP⟩ and its standard error, averaged over axes, by STACIE's Lorentz model of the spectrum.
+
+    STACIE fits the sampling spectrum near zero frequency with a marginalised cutoff instead of cutting an integral.
+    It is an optional library: ``pip install amaexplore[stacie]``.
+
+    Returns
+    -------
+    value, std : float, u² nm²/ps
+    time : float, ps
+        The correlation time it found.
+
+    Raises
+    ------
+    MissingFieldError
+        The library is not installed.
+    InsufficientDataError
+        It found no acceptable fit.
+    """
+    try:
+        import stacie
+    except ImportError:
+        raise MissingFieldError(
+            "Estimator 'stacie' needs the library of that name: pip install 'amaexplore[stacie]'."
+        ) from None
+    sequences = c.momentum_series.reshape(-1, c.n_frames)
+    spectrum = stacie.compute_spectrum(sequences, timestep=c.timestep)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # its warnings are about fits it tries and discards
+            warnings.simplefilter("ignore")
+            result = stacie.estimate_acint(spectrum, stacie.LorentzModel())
+    except (ValueError, RuntimeError, AssertionError, np.linalg.LinAlgError) as error:
+        raise InsufficientDataError(f"STACIE found no acceptable fit of the momentum's spectrum: {error}") from None
+    return float(result.acint), float(result.acint_std), float(result.corrtime_exp)
+
+
 @dataclass(frozen=True)
 class Estimator:
     """One way to a coefficient.
@@ -169,6 +209,8 @@ class Estimator:
         ``"coefficient"``, or what else it converges to.
     per_axis : bool
         Off-diagonal elements are not estimated: zero, with NaN as their error.
+    direct : callable or None
+        γ averaged over axes, its error and a time from `Correlators`, for one that has no running curve.
     """
 
     name: str
@@ -182,10 +224,12 @@ class Estimator:
     rule: str = "plateau"
     measures: str = "coefficient"
     per_axis: bool = False
+    direct: object = None
 
     def to_dict(self):
-        """Plain words only."""
-        return {key: getattr(self, key) for key in ("name", "label", "assumes", "fails", "cost", "measures")}
+        """Plain words, and whether it can be used here."""
+        words = {key: getattr(self, key) for key in ("name", "label", "assumes", "fails", "cost", "measures")}
+        return words | {"available": self.name != "stacie" or find_spec("stacie") is not None}
 
 
 _LIST = [
@@ -273,5 +317,17 @@ _LIST = [
         rule="before decay",
     ),
 ]
+
+_LIST.append(
+    Estimator(
+        name="stacie",
+        label="spectrum of the momentum near zero frequency, by STACIE's Lorentz model (optional library)",
+        assumes="free particle, exponential tail of ⟨PP⟩, isotropic; runs long against τ_P",
+        fails="in traps, where the spectrum at zero frequency is zero",
+        cost="nonlinear fits at many cutoffs: seconds",
+        needs={"gamma": ("momentum",), "theta": ("momentum",)},
+        direct=stacie_integral,
+    )
+)
 
 ESTIMATORS = {estimator.name: estimator for estimator in _LIST}

@@ -41,7 +41,7 @@ def estimators():
     Returns
     -------
     list of dict
-        Keys name, label, assumes, fails, cost, measures.
+        Keys name, label, assumes, fails, cost, measures, available.
     """
     return [estimator.to_dict() for estimator in ESTIMATORS.values()]
 
@@ -340,13 +340,15 @@ class Correlations:
         """
         return self._curve(kind, self._estimator(kind, estimator)).left_out.mean(axis=1)
 
-    def table(self, window=None):
-        """Every estimator side by side.
+    def table(self, window=None, estimators=None):
+        """Estimators side by side.
 
         Parameters
         ----------
         window : float, ps, optional
             For all of them; default, each with its own proposal.
+        estimators : sequence of str, optional
+            Default: all that read a running curve, so not "stacie", which takes seconds.
 
         Returns
         -------
@@ -355,10 +357,12 @@ class Correlations:
             diffusion, diffusion_std, gamma_window, gamma_plateau, theta_raw, theta_raw_std, friction, friction_std,
             theta_window, theta_plateau.
         """
-        return [self._row(name, window) for name in ESTIMATORS]
+        if estimators is None:
+            estimators = [name for name, entry in ESTIMATORS.items() if entry.direct is None]
+        return [self._row(name, window) for name in estimators]
 
     def _row(self, name, window):
-        entry = ESTIMATORS[name]
+        entry = self._known(name)
         row = {"estimator": name, "label": entry.label, "measures": entry.measures, "note": ""}
         try:
             result = self.gamma(window, name)
@@ -379,6 +383,8 @@ class Correlations:
     def _coefficient(self, kind, window, estimator):
         window = _given(window)
         entry = self._estimator(kind, estimator)
+        if entry.direct is not None:
+            return self._direct(kind, entry)
         if window is not None:
             index = lag_index(self.timestep, self._even.n_frames, window, "window")
             self._reach(index)
@@ -395,15 +401,61 @@ class Correlations:
         return curve.read(index, reason, plateau, self._notices(kind, entry, curve, index, plateau, window is None))
 
     def _estimator(self, kind, name):
-        if name is None:
-            name = self.default_estimator
-        try:
-            entry = ESTIMATORS[name]
-        except (KeyError, TypeError):
-            raise InputError(f"No estimator {name!r}; there are {', '.join(ESTIMATORS)}.") from None
+        entry = self._known(self.default_estimator if name is None else name)
         for needed in entry.needs[kind]:
             self.series.require(needed)
         return entry
+
+    @staticmethod
+    def _known(name):
+        try:
+            return ESTIMATORS[name]
+        except (KeyError, TypeError):
+            raise InputError(f"No estimator {name!r}; there are {', '.join(ESTIMATORS)}.") from None
+
+    def _direct(self, kind, entry):
+        """A coefficient without a running curve: constant over all lags, read at the estimator's own time."""
+        if entry.name not in self._curves:
+            self._curves[entry.name] = entry.direct(self._correlators)
+        value, std, time = self._curves[entry.name]
+        value, std = self.recoil * value, self.recoil * std
+        if kind == "theta":
+            other = (self.series.mass * BOLTZMANN * self.temperature[0]) ** 2 / value / self.series.epsilon
+            value, std = other, other * std / value
+        n_lags = self._n_lags
+        return _RESULTS[kind](
+            tensor=value * np.eye(3),
+            tensor_std=np.where(np.eye(3, dtype=bool), np.sqrt(3.0) * std, np.nan),
+            isotropic=value,
+            isotropic_std=std,
+            lags=self.lags,
+            running=np.broadcast_to(value * np.eye(3), (n_lags, 3, 3)).copy(),
+            running_std=np.broadcast_to(
+                np.where(np.eye(3, dtype=bool), np.sqrt(3.0) * std, np.nan), (n_lags, 3, 3)
+            ).copy(),
+            running_isotropic=np.full(n_lags, value),
+            running_isotropic_std=np.full(n_lags, std),
+            window=time,
+            window_reason="none is used: a model of the spectrum; given is the correlation time it found",
+            estimator=entry.name,
+            unit=_UNITS[kind],
+            systematic=float("nan"),
+            plateau=True,
+            n_groups=3 * self._even.n_replicas,
+            **self._shared,
+        )
+
+    @property
+    def _shared(self):
+        """What every result of this series has in common."""
+        return dict(
+            mass=self.series.mass,
+            effective_mass=self.series.effective_mass,
+            epsilon=self.series.epsilon,
+            temperature=self.temperature[0],
+            temperature_source=self.temperature[1],
+            label=self.series.label,
+        )
 
     def _settle(self, entry):
         """Where the memory kernel's integral shows no plateau: take F^th(R) off, or look at longer lags.
@@ -636,11 +688,6 @@ class _Curve:
             systematic=float(factor * (later - self.isotropic[index])),
             plateau=bool(plateau),
             n_groups=self.n_groups,
-            mass=series.mass,
-            effective_mass=series.effective_mass,
-            epsilon=series.epsilon,
-            temperature=bench.temperature[0],
-            temperature_source=bench.temperature[1],
-            label=series.label,
+            **bench._shared,
             warnings=notices,
         )

@@ -244,7 +244,10 @@ def test_window_estimator_is_the_trapezoid_of_the_correlation_function():
         np.testing.assert_allclose(getattr(result, raw), 0.5 * (expected + expected.T), rtol=1e-10)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+CURVES = [name for name, entry in ESTIMATORS.items() if entry.direct is None]
+
+
+@pytest.mark.parametrize("estimator", CURVES)
 def test_every_estimator_gives_both_coefficients_and_round_trips(estimator):
     series = sampled("trap, τ_R = 10 τ_P", n_frames=2000)
     for compute in (ama.gamma, ama.theta):
@@ -262,8 +265,8 @@ def test_every_estimator_gives_both_coefficients_and_round_trips(estimator):
 
 def test_estimators_say_what_they_assume():
     for entry in ama.estimators():
-        assert set(entry) >= {"name", "label", "assumes", "fails", "cost", "measures"}
-        assert all(entry.values())
+        assert set(entry) >= {"name", "label", "assumes", "fails", "cost", "measures", "available"}
+        assert all(text for key, text in entry.items() if key != "available")
 
 
 def test_a_prepared_series_reads_other_windows_for_next_to_nothing():
@@ -288,7 +291,7 @@ def test_a_prepared_series_reads_other_windows_for_next_to_nothing():
 
 def test_table_has_every_estimator_or_says_why_not():
     rows = prepare(sampled("free, one mode", n_frames=2000)).table()
-    assert [row["estimator"] for row in rows] == list(ESTIMATORS)
+    assert [row["estimator"] for row in rows] == CURVES
     assert all(np.isfinite(row["diffusion"]) and row["friction_std"] > 0 for row in rows)
     held = bed("free, one mode").sample_held(seed=0, n_frames=2000)
     rows = {row["estimator"]: row for row in prepare(held).table()}
@@ -336,6 +339,24 @@ def test_little_data_says_how_much_more_is_needed():
 def test_coarse_frames_are_noticed():
     series = bed("free, one mode").sample(seed=4, timestep=0.2, n_frames=2000)
     assert "coarse_frames" in {n.code for n in ama.theta(series, estimator="kernel").warnings}
+
+
+@pytest.mark.slow
+def test_stacie_beside_the_others():
+    series = bed("free, one mode").sample(seed=0, n_replicas=6, n_frames=4000)
+    (row,) = prepare(series).table(estimators=["stacie"])
+    system = bed("free, one mode")
+    assert abs(row["diffusion"] - system.diffusion) < 3 * row["diffusion_std"]
+    assert row["diffusion_std"] < 0.3 * system.diffusion
+    assert row["friction"] * row["diffusion"] == pytest.approx(system.thermal_energy)
+
+
+def test_an_optional_library_that_is_missing_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "stacie", None)
+    with pytest.raises(MissingFieldError, match="pip install 'amaexplore\\[stacie\\]'"):
+        ama.gamma(sampled("free, one mode", n_replicas=2, n_frames=300), estimator="stacie")
 
 
 # -- bad input ---------------------------------------------------------------------------------------------
