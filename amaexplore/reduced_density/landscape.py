@@ -41,6 +41,17 @@ class Landscape:
     circulation: float
     warnings: tuple
 
+    def gradient_part(self):
+        """The same landscape without the constant force that does the work round a ring."""
+        if self.circulation == 0.0:
+            return self
+        share = self.circulation / self.grid.n_cells
+        cells = np.arange(self.grid.n_cells)
+        energy = self.energy - share * (cells + 0.5)
+        faces = self.face_energy - share * np.append(cells, self.grid.n_cells)
+        lowest = energy.min()
+        return Landscape(self.grid, energy - lowest, faces - lowest, self.steps - share, 0.0, self.warnings)
+
 
 def check_temperature(temperature):
     """The temperature as a float.

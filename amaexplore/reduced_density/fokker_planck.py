@@ -1,0 +1,240 @@
+"""Equation (56): the density of a nanoparticle's position and momentum when both are slow."""
+
+import numpy as np
+
+from ..errors import InputError, Notice
+from ..units import thermal_energy
+from .density import PhaseSpaceDensity
+from .generator import generator
+from .grid import Grid, as_grids
+from .initial import check_times, initial_density
+from .landscape import check_temperature, coefficient_on_faces, landscape, sample
+from .phase_space_basis import hermite_functions, position_modes, project
+from .spectral import march_modes
+
+__all__ = ["FokkerPlanck"]
+
+MODE_COUNTS = (32, 48, 64, 96)
+LEVEL_COUNTS = (8, 12, 16, 24, 32, 48, 64)
+FIT = 2e-4  # of the maximum: how close the modes must come to the initial density
+TAIL = 2e-3  # probability in the highest levels or modes that still leaves the density right to about 1e-3
+REACH = 5.5  # thermal momenta shown beyond what falling from the highest occupied energy gives
+
+
+class FokkerPlanck:
+    """∂_t W = −∂_R(P/m W) − ∂_P(f^th W) + ∂_P[ζ(P/m + k_BT ∂_P) W], equation (56) in raw units, ζ = βεθ.
+
+    Parameters
+    ----------
+    grid : Grid
+        Along R. Reflecting ends reverse the momentum.
+    mass : float, u
+    friction : float, ndarray on the cells, or callable of R, u/ps
+        ζ = βΘ with Θ = εθ.
+    mean_force : float, ndarray on the cells, or callable, kJ/mol/nm, optional
+    potential : float, ndarray on the cells, or callable, kJ/mol, optional
+        Instead of ``mean_force``.
+    temperature : float, K
+    momentum_grid : Grid, optional
+        Along P, u nm/ps, on which W is shown; by default wide enough for what the density does.
+
+    Raises
+    ------
+    InputError
+        Coefficients of the wrong shape, sign or not finite; a potential too steep for the grid.
+
+    Notes
+    -----
+    Solved in modes: eigenfunctions of the Smoluchowski operator along R, Hermite functions along P, Radau IIA
+    steps of order five. The Boltzmann density is exactly stationary and probability exactly kept; any friction is
+    stable, down to none and up to the Smoluchowski limit.
+    """
+
+    def __init__(self, grid, mass, friction, *, mean_force=None, potential=None, temperature, momentum_grid=None):
+        grids = as_grids(grid)
+        if len(grids) != 1:
+            raise InputError("FokkerPlanck takes one position axis; for several, sample with Langevin.")
+        self.grid = grids[0]
+        self.temperature = check_temperature(temperature)
+        self.mass = _positive("mass", mass, "u")
+        if momentum_grid is not None and not isinstance(momentum_grid, Grid):
+            raise InputError(f"momentum_grid is a Grid along P; got {momentum_grid!r}.")
+        self.given_momentum_grid = momentum_grid
+        self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
+        self.face_friction = coefficient_on_faces("friction", friction, self.grid, "u/ps")
+        if callable(friction) or np.ndim(friction) == 0:
+            self.cell_friction = sample("friction", friction, self.grid.centres, "u/ps")
+        else:
+            self.cell_friction = np.asarray(friction, dtype=float)
+        self.thermal_momentum = float(np.sqrt(self.mass * thermal_energy(self.temperature)))
+        self.thermal_velocity = self.thermal_momentum / self.mass
+        self.warnings = self.landscape.warnings
+        self._modes = {}
+
+    @property
+    def relaxation_time(self):
+        """τ_P = m/ζ, the shortest where friction varies, ps."""
+        return self.mass / float(self.cell_friction.max())
+
+    def _position_modes(self, count):
+        count = min(count, self.grid.n_cells)
+        if count not in self._modes:
+            gradient = self.landscape.gradient_part()
+            unit = generator(gradient, np.ones(self.grid.n_cells + 1))
+            faces = self.face_friction[1:] if self.grid.periodic else self.face_friction[1:-1]
+            tilt = -self.landscape.circulation / self.grid.length
+            self._modes[count] = position_modes(
+                gradient, unit, tilt, self.cell_friction / self.mass, faces / self.mass, count
+            )
+        return self._modes[count]
+
+    def evolve(self, initial, times, *, progress=None):
+        """The density at all ``times``.
+
+        Parameters
+        ----------
+        initial : ndarray of cell values, callable of R, or ("gaussian", mean, std)
+            Density of R at time zero; the momentum is Maxwellian.
+        times : array_like, ps
+            Ascending.
+        progress : callable, optional
+
+        Returns
+        -------
+        PhaseSpaceDensity
+        """
+        if self.grid.absorbing:
+            raise InputError("FokkerPlanck does not take absorbing ends yet; use reflecting or periodic ones.")
+        times = check_times(times)
+        start, notices = initial_density((self.grid,), initial)
+        run, modes, doubts = self._solve(start, times, progress)
+        return self._result(run, modes, times, start, self.warnings + notices + doubts)
+
+    def _solve(self, start, times, progress):
+        modes, first = self._choose_modes(start)
+        fit = float(np.abs(modes.root * (modes.cells @ first) / self.grid.width - start).max() / start.max())
+        mode_index = MODE_COUNTS.index(modes.count) if modes.count in MODE_COUNTS else len(MODE_COUNTS)
+        level_index = self._first_level_index()
+        while True:
+            coefficients = np.zeros((LEVEL_COUNTS[level_index], modes.count))
+            coefficients[0] = first
+            run = march_modes(modes, self.thermal_velocity, coefficients, times, self._first_step(start), progress)
+            more_levels = run.level_tail > TAIL and level_index + 1 < len(LEVEL_COUNTS)
+            more_modes = run.mode_tail > TAIL and mode_index + 1 < len(MODE_COUNTS)
+            if not more_levels and not more_modes:
+                break
+            level_index += more_levels
+            if more_modes:
+                mode_index += 1
+                modes = self._position_modes(MODE_COUNTS[mode_index])
+                first = project(modes, start * self.grid.width)
+        doubts = ()
+        if fit > 10 * FIT or max(run.level_tail, run.mode_tail) > 10 * TAIL:
+            doubts = (
+                Notice(
+                    "phase_space_resolution",
+                    f"The density is finer than the {modes.count} modes × {len(run.coefficients[0])} Hermite functions "
+                    f"it was solved in: the initial density is met to {fit:.1g} of its maximum, and "
+                    f"{max(run.level_tail, run.mode_tail):.1g} of the probability reached their end. A broader initial "
+                    "density or more friction helps.",
+                ),
+            )
+        return run, modes, doubts
+
+    def _choose_modes(self, start):
+        for count in MODE_COUNTS:
+            modes = self._position_modes(count)
+            first = project(modes, start * self.grid.width)
+            error = np.abs(modes.root * (modes.cells @ first) - start * self.grid.width).max()
+            if error <= FIT * start.max() * self.grid.width or modes.count == self.grid.n_cells:
+                break
+        return modes, first
+
+    def _first_level_index(self):
+        """Few levels where friction leaves nothing of the momentum's memory, more where it flies freely."""
+        flight = self.thermal_velocity * self.mass / float(self.cell_friction.min())
+        length = self._length()
+        ratio = flight / length
+        return 0 if ratio < 0.05 else 1 if ratio < 0.2 else 2 if ratio < 0.5 else 3
+
+    def _length(self):
+        """Width of the equilibrium density, nm."""
+        weights = np.exp(-np.minimum(self.landscape.gradient_part().energy, 700.0))
+        weights /= weights.sum()
+        mean = weights @ self.grid.centres
+        return float(np.sqrt(weights @ (self.grid.centres - mean) ** 2))
+
+    def _first_step(self, start):
+        """A time in which nothing that matters changes by much: crossing the initial density's width."""
+        weights = start * self.grid.width
+        mean = weights @ self.grid.centres
+        width = np.sqrt(max(weights @ (self.grid.centres - mean) ** 2, self.grid.width**2))
+        # the narrowest structure: the standard deviation, or where the density has several peaks, its participation
+        width = min(width, 1.0 / float((weights**2).sum() / self.grid.width) / 3.5)
+        return 0.25 * max(width, self.grid.width) / self.thermal_velocity
+
+    def _momentum_axis(self, start):
+        if self.given_momentum_grid is not None:
+            return self.given_momentum_grid
+        energy = self.landscape.energy
+        occupied = start > 1e-4 * start.max()
+        drop = float(energy[occupied].max() - energy.min())
+        reach = (REACH + min(np.sqrt(2.0 * drop), 8.0)) * self.thermal_momentum
+        return Grid(-reach, reach, 2 * int(np.ceil(reach / self.thermal_momentum / 0.16)))
+
+    def _result(self, run, modes, times, start, notices):
+        axis = self._momentum_axis(start)
+        momentum = axis.centres / self.thermal_momentum
+        maxwellian = np.exp(-0.5 * momentum**2)
+        maxwellian /= maxwellian.sum() * axis.width
+        shapes = maxwellian * hermite_functions(run.coefficients.shape[1], momentum)
+        levels = np.empty((*run.coefficients.shape[:2], self.grid.n_cells))
+        levels[:, 0::2] = run.coefficients[:, 0::2] @ (modes.even / self.grid.width).T
+        levels[:, 1::2] = run.coefficients[:, 1::2] @ (modes.odd / self.grid.width).T
+        values = np.matmul(np.swapaxes(levels, 1, 2), shapes)
+        position = levels[:, 0]
+        lowest = float((values.min(axis=(1, 2)) / values.max(axis=(1, 2))).min())
+        drift = float(np.abs(position.sum(axis=1) * self.grid.width - 1.0).max())
+        position = _clip_rows(position, self.grid.width)
+        clipped = -np.minimum(values, 0.0).sum(axis=(1, 2)) * self.grid.width * axis.width
+        np.maximum(values, 0.0, out=values)
+        totals = values.sum(axis=2) * axis.width
+        values *= np.where(totals > 0.0, position / np.where(totals > 0.0, totals, 1.0), 0.0)[:, :, None]
+        diagnostics = {
+            "scheme": "modes",
+            "n_modes": modes.count,
+            "n_hermite": run.coefficients.shape[1],
+            "n_steps": run.n_steps,
+            "level_tail": run.level_tail,
+            "mode_tail": run.mode_tail,
+            "probability_drift": drift,
+            "lowest": lowest,
+            "clipped": float(clipped.max()),
+        }
+        return PhaseSpaceDensity(times, values, self.grid, axis, self.mass, self.temperature, diagnostics, notices)
+
+    def equilibrium(self, momentum_grid=None):
+        """Boltzmann density times Maxwellian, normalised; ndarray (n_R, n_P)."""
+        axis = momentum_grid or self._momentum_axis(np.exp(-self.landscape.energy))
+        position = np.exp(-np.minimum(self.landscape.energy, 745.0))
+        momentum = np.exp(-0.5 * (axis.centres / self.thermal_momentum) ** 2)
+        joint = np.outer(position, momentum)
+        return joint / (joint.sum() * self.grid.width * axis.width)
+
+    def __repr__(self):
+        return f"FokkerPlanck({self.grid}, mass={self.mass:g}, temperature={self.temperature:g})"
+
+
+def _clip_rows(position, width):
+    clipped = np.maximum(position, 0.0)
+    return clipped / (clipped.sum(axis=1, keepdims=True) * width)
+
+
+def _positive(name, value, unit):
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not np.isfinite(number) or number <= 0.0:
+        raise InputError(f"{name} must be a positive number in {unit}; got {value!r}.")
+    return number
