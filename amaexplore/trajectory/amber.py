@@ -1,5 +1,8 @@
 """AMBER NetCDF trajectories, also separate velocity (mdvel) and force (mdfrc) files."""
 
+import gc
+import warnings
+
 import numpy as np
 
 from ..errors import FormatError
@@ -21,10 +24,17 @@ class AmberSource(FrameSource):
     def __init__(self, path):
         from scipy.io import netcdf_file
 
-        try:
-            self._file = netcdf_file(str(path), mmap=True)
-        except Exception as error:  # scipy raises whatever its parser stumbles on
-            raise FormatError(f"{path} is not a readable NetCDF-3 file, or is truncated ({error}).") from None
+        reason = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            try:
+                self._file = netcdf_file(str(path), mmap=True)
+            except Exception as error:  # scipy raises whatever its parser stumbles on
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if reason is not None:
+                gc.collect()  # what it had mapped so far
+        if reason is not None:
+            raise FormatError(f"{path} is not a readable NetCDF-3 file, or is truncated ({reason}).")
         self._variables = {
             name: (self._file.variables[key], kind, unit)
             for name, (key, kind, unit) in _VARIABLES.items()
@@ -35,8 +45,14 @@ class AmberSource(FrameSource):
                 f"{path} is NetCDF but holds no AMBER coordinates, velocities or forces (it holds "
                 f"{', '.join(self._file.variables) or 'nothing'})."
             )
-        n_frames = min(len(variable.data) for variable, _, _ in self._variables.values())
-        super().__init__(path=path, n_atoms=int(self._file.dimensions["atom"]), n_frames=n_frames)
+        n_atoms = int(self._file.dimensions["atom"])
+        shapes = {name: variable.data.shape for name, (variable, _, _) in self._variables.items()}
+        if any(len(shape) != 3 or shape[1:] != (n_atoms, 3) for shape in shapes.values()):
+            self.close()
+            raise FormatError(
+                f"{path}: its data have shapes {shapes}; expected (frames, {n_atoms}, 3). The file is damaged."
+            )
+        super().__init__(path=path, n_atoms=n_atoms, n_frames=min(shape[0] for shape in shapes.values()))
 
     def chunks(self, chosen):
         frames = range(*chosen.indices(self.n_frames))
@@ -66,7 +82,10 @@ class AmberSource(FrameSource):
 
     def close(self):
         self._variables = {}
-        self._file.close()
+        with warnings.catch_warnings():
+            # after an error its traceback still refers to the mapped data, which keeps the map open a little longer
+            warnings.simplefilter("ignore", RuntimeWarning)
+            self._file.close()
 
 
 def _scaled(variable, rows, kind, default, dtype):
@@ -75,5 +94,6 @@ def _scaled(variable, rows, kind, default, dtype):
     factor *= float(getattr(variable, "scale_factor", 1.0))
     values = np.asarray(variable[rows])
     values = values.astype(np.float64 if values.dtype.itemsize == 8 else dtype)  # a copy, in native byte order
-    values *= factor
+    with np.errstate(over="ignore"):  # what overflows is damaged, and found out when values are checked
+        values *= factor
     return values

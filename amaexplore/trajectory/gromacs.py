@@ -1,5 +1,7 @@
 """GROMACS TRR: positions, velocities and forces, each frame with the fields it has."""
 
+import struct
+
 import numpy as np
 
 from ..errors import FormatError
@@ -23,8 +25,11 @@ class GromacsTrr(FrameSource):
         except OSError as error:
             raise FormatError(f"{path} is not a readable TRR file ({error}).") from None
         super().__init__(path=path, n_atoms=self._file.n_atoms, n_frames=len(offsets))
+        self._has_rest = len(offsets) > 0 and path.stat().st_size > _end_of_frame(path, int(offsets[-1]))
 
     def chunks(self, chosen):
+        if self._has_rest and (chosen.stop is None or chosen.stop > self.n_frames):
+            raise damaged(self.path, self.n_frames)  # the library does not see a header that was cut short
         frames = range(*chosen.indices(self.n_frames))
         size = frames_per_chunk(self.n_atoms)
         for first in range(0, len(frames), size):
@@ -53,3 +58,15 @@ class GromacsTrr(FrameSource):
 
     def close(self):
         self._file.close()
+
+
+def _end_of_frame(path, offset):
+    """Where a frame ends, from the sizes of its parts in its header."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        header = file.read(24 + 13 * 4)
+    # magic number, length of the version and its text; then thirteen integers of which the first ten are sizes
+    numbers = struct.unpack(">13i", header[24:])
+    sizes, n_atoms = numbers[:10], numbers[10]
+    real = next((size // (3 * n_atoms) for size in sizes[7:] if size), 4) if n_atoms else 4
+    return offset + len(header) + 2 * real + sum(sizes)

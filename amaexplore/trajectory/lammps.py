@@ -80,6 +80,13 @@ class LammpsDumpSource(FrameSource):
 
     def __init__(self, path, units=None):
         self._stream = open_text(path)
+        try:
+            self._begin(path, units)
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def _begin(self, path, units):
         first = _next_snapshot(self._stream, path, 0)
         if first is None:
             raise FormatError(f"{path} is empty; expected a LAMMPS dump with 'ITEM: TIMESTEP'.")

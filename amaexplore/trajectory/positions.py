@@ -97,14 +97,33 @@ class DcdSource(FrameSource):
                 data = self._file.readframes(part.start, part.stop, part.step)
             except (OSError, EOFError, ValueError):
                 raise damaged(self.path, part.start, self.n_frames) from None
-            # lengths A, gamma, B, beta, alpha, C with angles in degrees
-            a, gamma, b, beta, alpha, c = np.asarray(data.unitcell, dtype=float).T
-            box = box_from_cell(0.1 * np.stack([a, b, c], axis=1), np.stack([alpha, beta, gamma], axis=1))
+            # without a cell the library leaves whatever was in memory
+            box = 0.1 * _dcd_box(np.asarray(data.unitcell, dtype=float)) if self._file.is_periodic else None
             steps = self._first + self._stride * np.arange(part.start, part.stop, part.step)
             times = steps * self._step if self._step > 0 else np.full(len(part), np.nan)
             positions = data.xyz
             positions *= np.float32(0.1)
-            yield Frames(times, {"positions": positions}, box if box.any() else None, steps)
+            yield Frames(times, {"positions": positions}, box if box is not None and box.any() else None, steps)
 
     def close(self):
         self._file.close()
+
+
+def _dcd_box(cell):
+    """Box vectors from the six numbers of a DCD frame, which programs fill in three ways.
+
+    A, γ, B, β, α, C with angles in degrees (OpenMM, old CHARMM) or as cosines (NAMD, VMD, mdtraj); or the lower triangle
+    of the symmetric shape matrix (CHARMM since 25).
+    """
+    a, first, b, second, third, c = cell.T
+    angles = np.stack([third, second, first], axis=1)
+    lengths = np.stack([a, b, c], axis=1)
+    if (np.abs(angles) <= 1.0).all():
+        return box_from_cell(lengths, np.where(angles == 0.0, 90.0, np.degrees(np.arccos(angles))))
+    if ((angles >= 30.0) & (angles <= 150.0)).all():
+        return box_from_cell(lengths, angles)
+    shape = np.empty((len(cell), 3, 3))
+    shape[:, 0] = np.stack([a, first, second], axis=1)
+    shape[:, 1] = np.stack([first, b, third], axis=1)
+    shape[:, 2] = np.stack([second, third, c], axis=1)
+    return shape

@@ -14,8 +14,11 @@ __all__ = ["from_universe", "load", "open_files"]
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 _LAMMPS = {".lammpstrj", ".dump", ".lammpsdump"}
 _AMBER = {".nc", ".ncdf", ".netcdf", ".mdcrd", ".mdvel", ".mdfrc"}
-_MDTRAJ = {".xtc", ".pdb", ".ent", ".gro", ".h5", ".lh5", ".cif"}
-_WITH_TOPOLOGY = {".pdb", ".ent", ".gro", ".h5", ".lh5", ".cif"}  # the file names its own atoms
+_MDTRAJ = {".xtc", ".pdb", ".ent", ".gro", ".cif"}
+_WITH_TOPOLOGY = {".pdb", ".ent", ".gro", ".cif"}  # the file names its own atoms
+
+# a centimetre, the speed of light, and a million times the force that breaks a bond
+_LIMITS = {"positions": (1e7, "nm"), "velocities": (3e5, "nm/ps"), "forces": (1e10, "kJ/mol/nm")}
 
 INTEGRATORS = {  # name -> velocity offset in units of the MD step
     "leapfrog": -0.5,
@@ -148,6 +151,10 @@ def _open(path, named, units):
         from .h5md import H5mdSource
 
         return H5mdSource(path, units)
+    if plain == ".h5":
+        from .mdtraj_hdf5 import MdtrajHdf5Source
+
+        return MdtrajHdf5Source(path)
     if plain in _LAMMPS or _is_dump(path):
         from .lammps import LammpsDumpSource
 
@@ -284,7 +291,7 @@ class _Gathered:
             if name not in self.arrays:
                 self.arrays[name] = np.empty((self._room, *values.shape[1:]), dtype=values.dtype)
                 self.arrays[name][: self.n_frames] = np.nan
-            _check_finite(values, name, self.n_frames, source.path)
+            _check_values(values, name, self.n_frames, source.path)
             self.arrays[name][rows] = values
         for name in self.arrays.keys() - frames.fields.keys():
             self.arrays[name][rows] = np.nan
@@ -345,22 +352,30 @@ def _joined(before, new, n_before, n_new, shape):
     return new.copy() if before is None else np.concatenate([before, new])
 
 
-def _check_finite(values, name, first, path):
-    """NaN that was in the file is an error; NaN in whole frames stands for a field that is not there."""
-    finite = np.isfinite(values)
-    if finite.all():
+def _check_values(values, name, first, path):
+    """Refuse what no engine writes: NaN within a frame, and sizes that only damaged bytes have.
+
+    A frame that is NaN throughout stands for one that lacks the field.
+    """
+    limit, unit = _LIMITS[name]
+    if values.max() < limit and values.min() > -limit:  # false where there is a NaN
         return
-    frames = finite.reshape(len(values), -1)
-    bad = ~frames.all(axis=1) & ~np.isnan(values).all(axis=(1, 2))
-    if bad.any():
-        frame = int(np.argmax(bad))
-        atom = int(np.argmax(~finite[frame].all(axis=1)))
-        raise InputError(
-            f"{path}: {name} are not finite (NaN or infinite) in frame {first + frame}, first at atom {atom}; the simulation may have "
-            f"blown up. Read the frames before it with frames=slice(0, {first + frame})."
-            if first + frame
-            else f"{path}: {name} are not finite (NaN or infinite) in the first frame, first at atom {atom}; check how it was made."
-        )
+    missing = np.isnan(values).all(axis=(1, 2))
+    for row in np.flatnonzero(~missing):
+        frame, there = first + row, f"in frame {first + row}"
+        before = f"Read the frames before it with frames=slice(0, {frame})." if frame else "Check how it was made."
+        finite = np.isfinite(values[row]).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"{path}: {name} are not finite (NaN or infinite) {there}, first at atom {int(np.argmin(finite))}; the simulation "
+                f"may have blown up. {before}"
+            )
+        size = np.abs(values[row]).max(axis=1)
+        if size.max() >= limit:
+            raise InputError(
+                f"{path}: {name} reach {size.max():.3g} {unit} at frame {frame}, atom {int(np.argmax(size))}, which no simulation "
+                f"has; the file is damaged or its units are others. {before}"
+            )
 
 
 # -- putting it together ------------------------------------------------------------------------------
@@ -534,7 +549,7 @@ def from_universe(universe, frames=None):
                     arrays[name] = np.full(shape, np.nan, dtype=np.float32)
                 np.multiply(getattr(snapshot, name), np.float32(factor), out=arrays[name][row])
     for name, values in arrays.items():
-        _check_finite(values, name, 0, "The universe")
+        _check_values(values, name, 0, "The universe")
     trajectory = Trajectory(
         times=times,
         masses=masses,

@@ -1,5 +1,6 @@
 """Which atoms there are: names, residues, chains, bonds and masses, from topology files and from bare particles."""
 
+import gc
 import logging
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ __all__ = ["read_topology", "topology_from_universe", "topology_of_particles"]
 
 # formats whose masses and bonds mdtraj drops or cannot read
 _BY_MDANALYSIS = {".tpr", ".prmtop", ".parm7", ".top", ".psf", ".data", ".lmp"}
-_BY_MDTRAJ = {".pdb", ".ent", ".gro", ".cif", ".pdbx", ".h5", ".hdf5", ".mol2", ".hoomdxml"}
+_BY_MDTRAJ = {".pdb", ".ent", ".gro", ".cif", ".pdbx", ".mol2", ".hoomdxml"}
 
 
 def read_topology(path):
@@ -34,11 +35,17 @@ def read_topology(path):
     plain = suffixes[-2] if suffix == ".gz" and len(suffixes) > 1 else suffix
     if plain in _BY_MDANALYSIS:
         return _by_mdanalysis(path, plain)
+    if plain in (".h5", ".hdf5"):
+        from .mdtraj_hdf5 import topology_from_hdf5
+
+        topology = topology_from_hdf5(path)
+        masses, source = masses_from_elements(topology)
+        return topology, masses, f"{source} {path.name}"
     if plain in _BY_MDTRAJ:
         return _by_mdtraj(path)
     raise FormatError(
         f"The topology {path.name} is of an unknown format {suffix or '(no ending)'}; known are "
-        f"{', '.join(sorted(_BY_MDANALYSIS | _BY_MDTRAJ))}."
+        f"{', '.join(sorted(_BY_MDANALYSIS | _BY_MDTRAJ | {'.h5'}))}."
     )
 
 
@@ -63,12 +70,16 @@ def _by_mdanalysis(path, suffix):
 
 
 def _by_mdtraj(path):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    reason = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             topology = mdtraj.load_topology(str(path))
-    except Exception as error:  # as above
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+        except Exception as error:  # as above
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+        if reason:
+            gc.collect()  # its parsers leave files open when they fail
+    if reason:
         raise FormatError(
             f"The topology {path} cannot be read ({reason[0]}); is it whole, and of the kind its name says?"
         ) from None
@@ -122,7 +133,7 @@ def _elements(atoms):
 
 def element_of(symbol, mass):
     """An mdtraj element by its symbol, else by mass; the virtual site for a mass of zero and no symbol."""
-    if symbol:
+    if symbol and str(symbol) not in ("VS", "EP"):
         try:
             return Element.getBySymbol(str(symbol))
         except KeyError:
