@@ -189,6 +189,47 @@ def test_the_list_of_demos():
         ama.demo("no such demo")
 
 
+def test_every_demo_can_be_built_and_is_small_enough():
+    for entry in ama.demos().values():
+        system = entry.build()
+        json.dumps(system.settings)
+        # within a minute on a quiet core at 1.5 million atom-steps per second
+        steps = (entry.duration + entry.equilibration) / system.timestep
+        assert steps * system.n_atoms / 1.5e6 < 60.0
+        # and a file that is not a burden
+        stored = system.n_atoms if entry.store == "all" else len(system.particle)
+        assert entry.duration / system.timestep / entry.stride * stored * 36 < 62e6
+        assert entry.expectation()
+
+
+def test_a_demo_with_a_potential_is_remembered(cache_home, simulations):
+    options = {"duration": 0.4, "stride": 5}
+    first = ama.demo("argon-trap", **options)
+    second = ama.demo("argon-trap", **options)
+    assert len(simulations) == 1
+    assert second.metadata == first.metadata
+    assert second.metadata["settings"]["potential"]["stiffness"] == [50.0, 50.0, 50.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ama.demos())
+def test_whole_demos(name):
+    """Each demo as it comes, with the particle it names and, where a default run can tell, what it should give."""
+    run = ama.demo(name, cache=False)
+    particle = run.select(run.metadata["subset"])
+    series = run.order_parameters(particle)
+    assert series.n_frames == run.n_frames
+    assert np.isfinite(series.net_force).all()
+    if name in ("argon-nanoparticle", "argon-heavy"):
+        expected, std, _ = ama.demos()[name].expected["friction"]
+        theta = ama.theta(series)
+        assert abs(theta.friction - expected) < 3.0 * np.hypot(theta.friction_std, std)
+    if name == "argon-trap":
+        variance = series.centre_of_mass.var()
+        # 400 ps hold some 25 swings along each of three axes
+        assert variance == pytest.approx(ama.demos()[name].expected["variance of R"][0], rel=0.4)
+
+
 def test_platform():
     assert fastest_platform() in ("CUDA", "HIP", "OpenCL", "CPU")
     with pytest.raises(ama.InputError, match="CPU"):

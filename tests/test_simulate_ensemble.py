@@ -57,8 +57,7 @@ def test_the_true_density_is_accepted_and_a_wrong_one_rejected(rng, density):
     assert not slow.accepted
     assert slow.smallest_p < 1e-6
     assert "rejected" in slow.verdict
-    # half the rate: twice the area, less what the finite horizon cuts off
-    assert slow.relaxation_ratio > 1.3
+    assert slow.relaxation_ratio == pytest.approx(2.0, rel=0.3)
 
 
 def test_true_densities_are_rejected_as_rarely_as_promised(rng, density):
@@ -69,9 +68,9 @@ def test_true_densities_are_rejected_as_rarely_as_promised(rng, density):
 
 def test_relaxation_ratio_and_its_error_are_calibrated(rng, density):
     results = [compare(ornstein_uhlenbeck(rng, 24), density) for _ in range(60)]
-    pulls = np.array([(r.relaxation_ratio - 1.0) / r.relaxation_ratio_std for r in results])
-    # a standard normal's spread over 60 repeats is known to 0.09
-    assert pulls.std() == pytest.approx(1.0, abs=0.3)
+    pulls = np.array([np.log(r.relaxation_ratio) * r.relaxation_ratio / r.relaxation_ratio_std for r in results])
+    # a standard normal's spread over 60 repeats is known to 0.09, its mean to 0.13; the ratio is not quite linear
+    assert pulls.std() == pytest.approx(1.0, abs=0.35)
     assert abs(pulls.mean()) < 0.5
 
 
@@ -173,8 +172,9 @@ def test_underdamped_atoms_obey_fokker_planck_and_not_smoluchowski():
     times = np.linspace(0.0, 60.0, 121)
     smoluchowski, kinetic = densities(friction, ensemble.temperature, trap, 0.5, ensemble.mass, times)
     assert not compare(ensemble, smoluchowski).accepted
-    assert compare(ensemble, smoluchowski).smallest_p < 1e-8
-    assert compare(ensemble, kinetic).accepted
+    assert compare(ensemble, smoluchowski, after=3.0).smallest_p < 1e-6
+    # before that both are narrower than the grid's cells and the initial Gaussian
+    assert compare(ensemble, kinetic, after=3.0).accepted
 
 
 @pytest.mark.slow

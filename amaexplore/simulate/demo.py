@@ -11,16 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from ..errors import AmaError, InputError, Notice
 from ..files import write_text
+from ..units import BOLTZMANN
 from .live import LiveRun
-from .own import run_recorded
+from .own import alanine_dipeptide, run_recorded
+from .potentials import DoubleWell, HarmonicTrap
 from .recording import Recording
-from .systems import argon_nanoparticle
+from .systems import (
+    argon_beside_fixed_particle,
+    argon_between_walls,
+    argon_nanoparticle,
+    fullerene_in_argon,
+    rahman_argon,
+)
 
 __all__ = ["Demo", "DemoList", "demo", "demos"]
 
@@ -43,8 +50,10 @@ class Demo:
     stride : int
         MD steps between stored frames.
     equilibration : float, ps
+    store : str
+        Which atoms the frames hold: ``"all"``, or the ``"subset"`` where the whole would be large.
     expected : dict
-        Name of a quantity -> (value, standard error, unit), known from long runs.
+        Name of a quantity -> (value, standard error, unit), from long runs or as published; error 0: exact.
     """
 
     name: str
@@ -53,11 +62,23 @@ class Demo:
     duration: float
     stride: int
     equilibration: float = 20.0
+    store: str = "all"
     expected: Mapping = field(default_factory=dict)
 
     def expectation(self):
         """What it should give, as text."""
-        return ", ".join(f"{name} {value:g} ± {std:g} {unit}" for name, (value, std, unit) in self.expected.items())
+        return ", ".join(
+            f"{name} {value:.4g}" + (f" ± {std:g}" if std else "") + (f" {unit}" if unit else "")
+            for name, (value, std, unit) in self.expected.items()
+        )
+
+
+_HEAVY = {"density": 0.3, "mass_factor": 5.0, "host_friction": 1.0}
+_TRAP, _WELL = HarmonicTrap(50.0), DoubleWell(barrier=3.0, half_distance=0.8, stiffness=15.0)
+
+
+def _thermal(temperature):
+    return BOLTZMANN * temperature
 
 
 _DEMOS = {
@@ -69,7 +90,7 @@ _DEMOS = {
             build=partial(argon_nanoparticle, host_friction=1.0),
             duration=400.0,
             stride=4,
-            expected=MappingProxyType({"friction": (520.0, 15.0, "u/ps")}),
+            expected={"friction": (520.0, 15.0, "u/ps")},
         ),
         Demo(
             name="argon-isolated",
@@ -77,7 +98,75 @@ _DEMOS = {
             build=argon_nanoparticle,
             duration=400.0,
             stride=4,
-            expected=MappingProxyType({"friction": (335.0, 15.0, "u/ps")}),
+            expected={"friction, slow": (335.0, 15.0, "u/ps")},
+        ),
+        Demo(
+            name="argon-heavy",
+            summary="the particle five times as heavy, at ρ* = 0.3: slow momentum, ε small",
+            build=partial(argon_nanoparticle, **_HEAVY),
+            duration=400.0,
+            stride=4,
+            expected={"friction": (245.0, 6.0, "u/ps")},
+        ),
+        Demo(
+            name="argon-trap",
+            summary="the heavy particle in a harmonic trap of 50 kJ/mol/nm²: it swings (underdamped)",
+            build=partial(argon_nanoparticle, **_HEAVY, potential=_TRAP),
+            duration=400.0,
+            stride=4,
+            expected={"variance of R": (_thermal(240.0) / 50.0, 0.0, "nm²")},
+        ),
+        Demo(
+            name="argon-double-well",
+            summary="the light particle in a double well, barrier 3 kJ/mol, minima at ± 0.8 nm",
+            build=partial(argon_nanoparticle, host_friction=1.0, potential=_WELL),
+            duration=400.0,
+            stride=4,
+            expected={"barrier of −k_BT ln ρ": (3.0, 0.0, "kJ/mol")},
+        ),
+        Demo(
+            name="argon-walls",
+            summary="the particle between two smooth walls 3 nm apart: a mean force that nobody imposed",
+            build=argon_between_walls,
+            duration=200.0,
+            stride=4,
+            expected={"mean force at x = 0.7 nm": (38.0, 6.0, "kJ/mol/nm")},
+        ),
+        Demo(
+            name="argon-pair",
+            summary="the particle beside a second one that is fixed at x = −1.4 nm",
+            build=argon_beside_fixed_particle,
+            duration=200.0,
+            stride=4,
+            expected={"mean force at x = −0.5 nm": (28.0, 5.0, "kJ/mol/nm")},
+        ),
+        Demo(
+            name="c60-argon",
+            summary="C60 in 500 atoms of liquid argon at ρ* = 0.75 and 120 K",
+            build=fullerene_in_argon,
+            duration=100.0,
+            stride=8,
+            equilibration=10.0,
+            expected={"friction, held": (1580.0, 90.0, "u/ps")},
+        ),
+        Demo(
+            name="rahman-argon",
+            summary="Rahman's 864 argon atoms at 94.4 K and 1.374 g/cm³ (1964), one of them tagged",
+            build=rahman_argon,
+            duration=20.0,
+            stride=2,
+            equilibration=10.0,
+            expected={"D of an atom": (2.43e-3, 0.05e-3, "nm²/ps")},
+        ),
+        Demo(
+            name="alanine-dipeptide",
+            summary="alanine dipeptide in TIP3P water at 300 K: not slow enough for ε → 0; only the solute is stored",
+            build=alanine_dipeptide,
+            duration=30.0,
+            stride=2,
+            equilibration=5.0,
+            store="subset",
+            expected={"ζ held over k_BT/D free": (1.6, 0.2, "")},
         ),
     ]
 }
@@ -202,16 +291,19 @@ def demo(
         "duration": duration,
         "stride": stride,
         "equilibration": entry.equilibration,
+        "store": entry.store,
         "settings": system.settings,
         "format": CACHE_FORMAT,
     }
+    # as it comes back from a file: lists, not tuples
+    request = json.loads(json.dumps(request))
     options = {"platform": platform, "threads": threads}
     if live:
         return _live(system, request, n_frames, cache, options)
     if not cache:
         return _simulate(system, request, n_frames, progress, options)
     path = cache_file(request)
-    remembered = _read_cache(path, request, n_frames, system.n_atoms)
+    remembered = _read_cache(path, request, n_frames, system.n_atoms if entry.store == "all" else len(system.particle))
     if remembered is not None:
         _report(progress, 1.0, "read from the cache")
         return remembered
@@ -225,10 +317,15 @@ def _frame_count(duration, stride, timestep):
 
 
 def _simulate(system, request, n_frames, progress, options):
-    recording = Recording(system, request["stride"])
+    recording = Recording(system, request["stride"], _stored(system, request))
     duration = n_frames * request["stride"] * system.timestep
     run_recorded(system, recording, duration, request["equilibration"], {"seed": request["seed"], **options}, progress)
     return recording.trajectory(**request)
+
+
+def _stored(system, request):
+    """The atoms in the frames, or None for all."""
+    return system.particle if request["store"] == "subset" else None
 
 
 def _live(system, request, n_frames, cache, options):
@@ -242,6 +339,7 @@ def _live(system, request, n_frames, cache, options):
         stride=request["stride"],
         equilibration=request["equilibration"],
         seed=request["seed"],
+        atoms=_stored(system, request),
         metadata=request,
         when_finished=remember,
         **options,

@@ -258,7 +258,8 @@ class Comparison(Result):
     wasserstein_expected : ndarray, shape (n_times,), nm
         Its mean for as many samples of the density itself: what sampling alone gives.
     relaxation_ratio, relaxation_ratio_std : float
-        Area under ⟨R⟩(t) − ⟨R⟩_end of the ensemble over that of the density; 1 if it relaxes as fast as predicted.
+        Relaxation time of the ensemble over that of the density: the factor by which the time axis of the predicted ⟨R⟩(t)
+        has to be stretched to follow the ensemble's best. NaN where ⟨R⟩ does not move.
     smallest_p : float
         Least p over the times compared, times their number (Bonferroni), at most 1.
     accepted : bool
@@ -332,7 +333,7 @@ def compare(ensemble, density, *, axis="x", after=0.0, until=None, seed=2026):
     p_value = np.array([test.pvalue for test in tests])
     smallest = float(min(1.0, p_value.min() * len(p_value)))
     ratio, ratio_std = _relaxation_ratio(
-        samples_in_order(ensemble, chosen, axis), edges, predicted, ensemble.times[chosen]
+        ensemble.position[:, chosen, axis_index(axis)], ensemble.times[chosen], density
     )
     accepted = smallest >= REJECTION
     return Comparison(
@@ -348,11 +349,6 @@ def compare(ensemble, density, *, axis="x", after=0.0, until=None, seed=2026):
         verdict=_verdict(accepted, smallest, ensemble, chosen, distance, expected),
         n_replicas=ensemble.n_replicas,
     )
-
-
-def samples_in_order(ensemble, chosen, axis):
-    """R of each replica at the chosen times, shape (n_replicas, n_chosen)."""
-    return ensemble.position[:, chosen, axis_index(axis)]
 
 
 def _verdict(accepted, smallest, ensemble, chosen, distance, expected):
@@ -419,15 +415,35 @@ def _expected_wasserstein(n_samples, edges, cdf, rng, repeats=50):
     return float(_wasserstein(np.sort(draws, axis=1), edges, cdf).mean())
 
 
-def _relaxation_ratio(samples, edges, predicted, times):
-    """Area under the decay of the mean, of the ensemble over the density, with its jackknife error."""
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    mean = np.diff(predicted, axis=1) @ centres
-    # the same end for both, so that the noise of the ensemble's last mean does not enter
-    theory = np.trapezoid(mean - mean[-1], times)
-    if len(times) < 2 or abs(theory) < 1e-12:
+STRETCHES = np.geomspace(0.25, 4.0, 161)
+
+
+def _relaxation_ratio(samples, times, density):
+    """The best stretch of time, by least squares weighted with the ensemble's own scatter, and its jackknife error.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n_replicas, n_times), nm
+    times : ndarray, shape (n_times,), ps
+    density : ReducedDensity
+    """
+    predicted = np.array([np.interp(times / stretch, density.times, density.mean) for stretch in STRETCHES])
+    spread = samples.std(axis=0, ddof=1)
+    moves = np.ptp(density.mean) > 2.0 * np.median(spread) / np.sqrt(len(samples))
+    if len(times) < 3 or not moves or (spread <= 0).any():
         return float("nan"), float("nan")
     n = len(samples)
-    areas = np.trapezoid(samples - mean[-1], times, axis=1)
-    left_out = (areas.sum() - areas) / (n - 1) / theory
-    return float(areas.mean() / theory), float(jackknife_std(left_out))
+    left_out = (samples.sum(axis=0) - samples) / (n - 1)
+    means = np.concatenate([samples.mean(axis=0)[np.newaxis], left_out])
+    misfit = np.sum(((means[:, None] - predicted) / spread) ** 2, axis=-1)
+    best = np.array([_lowest(np.log(STRETCHES), curve) for curve in misfit])
+    ratio = float(np.exp(best[0]))
+    return ratio, float(ratio * jackknife_std(best[1:]))
+
+
+def _lowest(x, y):
+    """Where a sampled curve is lowest, by the parabola through its three lowest neighbouring points."""
+    k = int(np.clip(np.argmin(y), 1, len(y) - 2))
+    left, middle, right = y[k - 1 : k + 2]
+    bend = left - 2.0 * middle + right
+    return x[k] + (0.5 * (left - right) / bend * (x[k + 1] - x[k]) if bend > 0 else 0.0)
