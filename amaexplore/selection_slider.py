@@ -13,6 +13,7 @@ from .errors import InputError, SelectionError
 from .subset import AtomSubset
 from .trajectory.memory import memory_budget
 from .trajectory.store import store_bytes, store_of
+from .trajectory.warm import interpreter_is_leaving
 
 __all__ = ["SelectionSlider"]
 
@@ -159,7 +160,7 @@ class SelectionSlider:
     def prepare(self):
         """Start the table in the background, once; returns the thread."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="amaexplore-slider", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="amaexplore-slider")
             self._thread.start()
         return self._thread
 
@@ -197,7 +198,7 @@ class SelectionSlider:
         chosen = self._kept_stops(store)
         before = None
         for first in range(0, len(chosen), STOPS_AT_ONCE):
-            if self._stopped.is_set():
+            if self._stopped.is_set() or interpreter_is_leaving():
                 return
             part = chosen[first : first + STOPS_AT_ONCE]
             sums = store.running(self._order, self.counts[part], before)

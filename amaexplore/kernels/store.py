@@ -66,7 +66,9 @@ def running_sums(rows, chosen, weights, stops, before, totals, low, high):
     """totals[s, low:high] = before + Σ of the first stops[s] chosen rows, weighted; ``stops`` ascends."""
     done = 0
     for s in range(stops.shape[0]):
-        totals[s, low:high] = before[low:high] if s == 0 else totals[s - 1, low:high]
+        source = before if s == 0 else totals[s - 1]
+        for j in range(low, high):
+            totals[s, j] = source[j]
         accumulate(rows, chosen[done : stops[s]], weights[done : stops[s]], totals[s], low, high)
         done = stops[s]
 
@@ -95,7 +97,9 @@ def fill_rows(values, rows, first_atom, low, high):
         for frame in range(0, n_frames, TILE_FRAMES):
             size = min(TILE_FRAMES, n_frames - frame)
             for t in range(size):
-                tile[t, :width] = values[frame + t, begin : begin + width]
+                source = values[frame + t, begin : begin + width]
+                for k in range(width):
+                    tile[t, k] = source[k]
             _turn(tile, rows, atom, width, frame, size)
 
 
@@ -115,7 +119,8 @@ def fill_rows_swapped(words, starts, rows, first_atom, first_frame, low, high):
             for t in range(size):
                 out = tile[t, :width]
                 if starts[frame + t] < 0:
-                    out[:] = np.uint32(0x7FC00000)
+                    for k in range(width):
+                        out[k] = np.uint32(0x7FC00000)
                     continue
                 begin = starts[frame + t] + 3 * (first_atom + atom)
                 source = words[begin : begin + width]

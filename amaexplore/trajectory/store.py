@@ -20,9 +20,10 @@ from functools import partial
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..kernels.store import accumulate, expand_plan, fill_rows, plan_levels, running_sums
 from .memory import memory_budget
+from .warm import interpreter_is_leaving, warm_up
 from .workers import share
 
 __all__ = [
@@ -488,8 +489,11 @@ def store_when_useful(trajectory):
     store = ready_store(trajectory)
     if store is not None:
         return store
+    if store_bytes(trajectory) < WORTH_A_STORE:
+        return None
+    warm_up()
     times = _asked[trajectory] = _asked.get(trajectory, 0) + 1
-    if times >= 2 and WORTH_A_STORE <= store_bytes(trajectory) <= memory_budget():
+    if times >= 2 and store_bytes(trajectory) <= memory_budget():
         prepare_store(trajectory)
     return None
 
@@ -507,15 +511,21 @@ def prepare_store(trajectory):
             return None
         if key not in _building:
             _building[key] = threading.Thread(
-                target=_build_in_background, args=(trajectory, key), name="amaexplore-store", daemon=True
+                target=_build_in_background, args=(trajectory, key), name="amaexplore-store"
             )
             _building[key].start()
         return _building[key]
 
 
 def _build_in_background(trajectory, key):
+    def stop_at_the_end(fraction, text):
+        if interpreter_is_leaving():
+            raise Cancelled("The program has ended.")
+
     try:
-        attach_store(trajectory, build_store(trajectory))
+        attach_store(trajectory, build_store(trajectory, stop_at_the_end))
+    except Cancelled:
+        return
     finally:
         with _registry_lock:
             del _building[key]

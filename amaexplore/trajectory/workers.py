@@ -42,7 +42,11 @@ def share(work, length, size=WORTH_SHARING):
         return
     step = -(-length // (parts * ALIGNMENT)) * ALIGNMENT
     bounds = [(low, min(low + step, length)) for low in range(0, length, step)]
-    others = [_executor().submit(work, low, high) for low, high in bounds[1:]]
+    try:
+        others = [_executor().submit(work, low, high) for low, high in bounds[1:]]
+    except RuntimeError:  # the program has ended and takes no new work
+        work(0, length)
+        return
     try:
         work(*bounds[0])
     finally:
