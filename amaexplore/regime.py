@@ -232,10 +232,11 @@ def memory_time(running, timestep):
     Parameters
     ----------
     running : ndarray, shape (n_lags,)
-        G, up to and including t0.
+        G, up to and including t0; its second half lies on the plateau.
     timestep : float, ps
     """
-    missing = 1.0 - running / running[-1]
+    # the height of the plateau is better known from all of it than from its end
+    missing = 1.0 - running / running[len(running) // 2 :].mean()
     if (missing < -1.0 / np.e).any():
         return float(timestep * np.flatnonzero(np.abs(missing) > 1.0 / np.e)[-1])
     return float(max(0.0, timestep * (missing.sum() - 0.5 * (missing[0] + missing[-1]))))
