@@ -481,7 +481,7 @@ def _with_physics(trajectory, sources, gathered, offset_in_steps):
     if not all(source.is_unwrapped for source in sources):
         from .unwrap import unwrapped
 
-        trajectory = unwrapped(trajectory)
+        trajectory = unwrapped(trajectory, in_place=True)
     changes = {}
     if trajectory.md_timestep is None:
         changes["md_timestep"] = _md_timestep(trajectory.times, gathered.steps)
