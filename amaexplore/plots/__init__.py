@@ -113,6 +113,7 @@ _PICTURES = {
     "CorrelationIntegral": _running,
     "MeanForce": _mean_force,
     "ReducedDensity": _density,
+    "PhaseSpaceDensity": _density,
     "Prediction": _prediction,
     "Analysis": _analysis,
 }

@@ -204,13 +204,13 @@ class PhaseSpacePlot:
         self._density = None
 
     def update(self, density):
-        """Take a `ReducedDensity` over (R, P), or nothing."""
+        """Take a `PhaseSpaceDensity`, or nothing."""
         self._density = density
         if density is None:
             self.source.data = {key: [] for key in self.source.data}
             self.root.title.text = "Phase space: needs the Fokker-Planck regime"
             return
-        position, momentum = (np.asarray(grid.centres) for grid in density.grid[:2])
+        position, momentum = (np.asarray(grid.centres) for grid in (density.grid, density.momentum_grid))
         values = np.asarray(density.values)
         start, end = occupied(position, values.sum(axis=2))
         bottom, top = occupied(momentum, values.sum(axis=1))
