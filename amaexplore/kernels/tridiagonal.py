@@ -22,7 +22,7 @@ def march(lower, diagonal, upper, ring, start, steps, frames, poles, residues, o
     ring : bool
     start : ndarray, shape (n,)
     steps : ndarray, shape (n_steps,)
-        τ of each step; equal neighbours share a factorisation.
+        τ of each step; neighbours equal to rounding share a factorisation.
     frames : ndarray of int, shape (n_steps,)
         Row of ``out`` that the state after this step fills; −1 for none.
     poles, residues : ndarray of complex, shape (n_poles,)
@@ -40,7 +40,7 @@ def march(lower, diagonal, upper, ring, start, steps, frames, poles, residues, o
     state = start.copy()
     tau = 0.0
     for s in range(steps.shape[0]):
-        if steps[s] != tau:
+        if abs(steps[s] - tau) > 1e-11 * tau:
             tau = steps[s]
             _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_im)
             if ring:

@@ -238,7 +238,7 @@ def _check_steps(grid, energy, steps):
     weights = np.exp(-np.minimum(energy, STEEPEST))
     occupied = weights.sum() ** 2 / (weights**2).sum()
     steepest = float(np.abs(inner).max())
-    if occupied < 1.5 and steepest > WARN_STEP:
+    if occupied < 2.5 and steepest > WARN_STEP:
         needed = int(np.ceil(grid.n_cells * steepest / WARN_STEP))
         raise InputError(
             f"The potential is too steep for the grid: the equilibrium density fits into {occupied:.2g} cells of "

@@ -9,8 +9,8 @@ __all__ = ["partial_fractions", "propagate"]
 
 NEGATIVE = 1e-12  # of the maximum: less is rounding, more asks for a scheme that keeps positivity
 EVEN = 1e-9  # relative spread of time steps that still counts as even
-START_UP = 9  # halvings before the first frame
-EULER_STEPS = 64  # backward Euler steps per frame where positivity has to be forced
+START_UP = 8  # halvings of the first interval
+EULER_STEPS = 32  # backward Euler steps for one of Radau, where positivity has to be forced
 
 
 def partial_fractions(numerator, denominator):
@@ -54,16 +54,17 @@ def propagate(generator, start, times, scheme=None):
     diagnostics : dict
         ``scheme``, ``lowest`` (of all values before clipping, over the maximum), ``clipped`` (probability).
     """
-    scheme = scheme or _choose(generator, times)
-    values = _run(generator, start, times, scheme)
-    lowest = _lowest(values)
-    if lowest < -NEGATIVE and scheme != "euler":
-        first, scheme = scheme, "euler"
-        values = _run(generator, start, times, scheme)
+    wanted = scheme or _choose(generator, times)
+    tried = []
+    for candidate in [wanted, *(other for other in ("radau", "euler") if other != wanted)]:
+        values = _run(generator, start, times, candidate)
         lowest = _lowest(values)
-        scheme = f"euler, because {first} went negative"
-    clipped = _clip(values, generator, start)
-    return values, {"scheme": scheme, "lowest": lowest, "clipped": clipped}
+        if lowest >= -NEGATIVE or candidate == "euler":
+            break
+        tried.append(candidate)
+    used = f"{candidate}, because {' and '.join(tried)} went negative" if tried else candidate
+    clipped = _clip(values, generator)
+    return values, {"scheme": used, "lowest": lowest, "clipped": clipped}
 
 
 def _choose(generator, times):
@@ -101,40 +102,60 @@ def _deviation(generator, start, times, scheme):
         cram.exponential(q.lower, q.diagonal, q.upper, start, times[later], cram.POLES, cram.RESIDUES, cram.LIMIT, out)
     else:
         poles, residues = RADAU if scheme == "radau" else EULER
-        steps, frames = _schedule(times[later], 1 if scheme == "radau" else EULER_STEPS)
+        steps, frames = _schedule(q, times[later], 1 if scheme == "radau" else EULER_STEPS)
         march(q.lower, q.diagonal, q.upper, q.grid.periodic, start, steps, frames, poles, residues, out)
     values[later] = out
     return values
 
 
-def _schedule(times, per_frame):
-    """Step sizes, and which frame each completes (−1: none)."""
+def _schedule(generator, times, per_frame):
+    """Step sizes, and which frame each completes (−1: none).
+
+    What is still alive at time t changes on the scale of t, so steps up to a quarter of t are accurate whatever the
+    rates are; they start at a 512th of the first interval. A density carried round a ring changes faster.
+    """
     steps, frames = [], []
     before = 0.0
+    limit = _carried_limit(generator)
+    smallest = times[0] / 2.0 ** (START_UP + 1)
     for k, time in enumerate(times):
-        interval = time - before
-        if interval <= 0.0:
-            # the same time again: repeat the frame by a step of no consequence
+        while time - before > 0.0:
+            remaining = time - before
+            longest = max(min(0.25 * before, limit(before)), smallest) / per_frame
+            count = max(int(np.ceil(remaining / longest * (1.0 - 1e-9))), 1)
+            if count > 8 * per_frame:
+                # longer steps will do on the way
+                count, size = 4 * per_frame, longest
+            else:
+                size = remaining / count
+            steps.extend([size] * count)
+            frames.extend([-1] * count)
+            before = time if size * count >= remaining * (1.0 - 1e-12) else before + size * count
+        if frames and frames[-1] == -1:
+            frames[-1] = k
+        else:
+            # the same time again: repeat the frame by a step of no length
             steps.append(0.0)
             frames.append(k)
-            continue
-        if k == 0:
-            # a narrow start relaxes fast: steps that double, from a 512th of the first interval
-            parts = interval * 2.0 ** np.concatenate([[-START_UP], np.arange(-START_UP, 0.0)])
-            parts = np.repeat(parts / 2.0, 2) if per_frame == 1 else np.repeat(parts / 16.0, 16)
-        else:
-            parts = np.full(per_frame, interval / per_frame)
-        steps.extend(parts)
-        frames.extend([-1] * (len(parts) - 1) + [k])
-        before = time
     return np.array(steps), np.array(frames, dtype=np.int64)
+
+
+def _carried_limit(generator):
+    """The longest step as a function of time that follows a density being carried round a ring."""
+    if generator.circulation == 0.0:
+        return lambda time: np.inf
+    length, width = generator.grid.length, generator.grid.width
+    spread = float(np.mean(generator.rise + generator.fall)) * 0.5 * width**2
+    speed = max(abs(generator.stationary_current) * length, 1e-300)
+    relaxed = 10.0 * length**2 / (4.0 * np.pi**2 * spread)
+    return lambda time: 0.5 * np.sqrt(spread * time) / speed if time < relaxed else np.inf
 
 
 def _lowest(values):
     return float((values.min(axis=1) / np.maximum(values.max(axis=1), 1e-300)).min())
 
 
-def _clip(values, generator, start):
+def _clip(values, generator):
     """Set negative rounding to zero, keeping each frame's probability; returns the largest mass cut."""
     width = generator.grid.width
     negative = np.minimum(values, 0.0)

@@ -1,0 +1,169 @@
+"""Equation (56) against Klein-Kramers' exact Gaussians, the Smoluchowski limit and free flight."""
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from amaexplore import FokkerPlanck, Grid, InputError, Smoluchowski
+from amaexplore.reduced_density.phase_space_basis import hermite_functions
+from amaexplore.units import thermal_energy
+
+TEMPERATURE = 240.0
+KT = thermal_energy(TEMPERATURE)
+MASS = 519.0
+SPRING = 50.0
+SIGMA = np.sqrt(KT / SPRING)
+OMEGA = np.sqrt(SPRING / MASS)
+
+
+def trap(damping, n_cells=160, **options):
+    """The harmonic trap with friction ζ = damping · mω."""
+    return FokkerPlanck(
+        Grid(-6.0 * SIGMA, 6.0 * SIGMA, n_cells),
+        MASS,
+        damping * MASS * OMEGA,
+        mean_force=lambda x: -SPRING * x,
+        temperature=TEMPERATURE,
+        **options,
+    )
+
+
+def klein_kramers(damping, mean, std, times):
+    """Exact mean (n, 2) and covariance (n, 2, 2) of (R, P)."""
+    drift = np.array([[0.0, 1.0 / MASS], [-SPRING, -damping * OMEGA]])
+    rest = np.diag([KT / SPRING, MASS * KT])
+    flows = [expm(drift * t) for t in times]
+    means = np.array([flow @ [mean, 0.0] for flow in flows])
+    spread = np.diag([std**2, MASS * KT]) - rest
+    return means, np.array([rest + flow @ spread @ flow.T for flow in flows])
+
+
+@pytest.mark.parametrize("damping", [0.3, 1.0, 2.0, 20.0])
+def test_trap_is_klein_kramers(damping):
+    times = np.linspace(0.0, 12.0 * max(1.0, damping), 41) / OMEGA
+    w = trap(damping).evolve(("gaussian", 1.5 * SIGMA, 0.6 * SIGMA), times)
+    means, covariances = klein_kramers(damping, 1.5 * SIGMA, 0.6 * SIGMA, times)
+    x, p = np.meshgrid(w.grid.centres, w.momentum_grid.centres, indexing="ij")
+    for k in (0, 3, 10, 40):
+        offset = np.stack([x - means[k, 0], p - means[k, 1]])
+        form = np.einsum("aij,ab,bij->ij", offset, np.linalg.inv(covariances[k]), offset)
+        exact = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(np.linalg.det(covariances[k])))
+        assert np.abs(w.values[k] - exact).max() < 1.5e-3 * exact.max()
+    np.testing.assert_allclose(w.mean[:, 0], means[:, 0], atol=2e-3 * SIGMA)
+    np.testing.assert_allclose(w.mean[:, 1], means[:, 1], atol=2e-3 * np.sqrt(MASS * KT))
+    np.testing.assert_allclose(w.probability, 1.0, atol=1e-12)
+    assert w.values.min() >= 0.0
+
+
+@pytest.mark.parametrize("damping", [0.01, 1.0, 100.0])
+def test_boltzmann_is_stationary(damping):
+    f = trap(damping, 80)
+    rest = f.equilibrium()
+    w = f.evolve(rest.sum(axis=1), [0.0, 1.0, 100.0])
+    expected = f.equilibrium(w.momentum_grid)
+    assert np.abs(w.values - expected).max() < 1e-12 * expected.max()
+
+
+def test_smoluchowski_limit_is_reached_like_inverse_square_of_friction():
+    """In units of the slow time ζ/k: the marginal's distance from equation (29) falls as Γ⁻²."""
+    distances = []
+    for damping in (8.0, 16.0, 32.0):
+        f = trap(damping, 120)
+        s = Smoluchowski(
+            f.grid, KT / (damping * MASS * OMEGA), mean_force=lambda x: -SPRING * x, temperature=TEMPERATURE
+        )
+        times = np.array([0.7, 1.4]) * damping / OMEGA
+        start = ("gaussian", 1.2 * SIGMA, 0.8 * SIGMA)
+        marginal = f.evolve(start, times).marginal("position")
+        reference = s.evolve(start, times)
+        distances.append(np.abs(marginal.values - reference.values).max() / reference.values.max())
+    slopes = np.log2(np.array(distances[:-1]) / distances[1:])
+    np.testing.assert_allclose(slopes, 2.0, atol=0.15)
+
+
+def test_without_friction_it_is_pure_transport():
+    """A quarter period swaps position and momentum: Liouville's equation, θ = 0 but for 1e-6."""
+    w = trap(1e-6).evolve(("gaussian", 1.0 * SIGMA, 0.7 * SIGMA), [0.5 * np.pi / OMEGA])
+    position, momentum = w.marginal("position"), w.marginal("momentum")
+    root = np.sqrt(MASS * KT)
+    assert momentum.mean[0] == pytest.approx(-1.0 * root, rel=3e-3)
+    assert momentum.variance[0] == pytest.approx(0.49 * root**2, rel=1e-2)
+    assert position.variance[0] == pytest.approx(SIGMA**2, rel=3e-3)
+
+
+def test_double_well_relaxes_to_boltzmann_with_friction_that_varies():
+    grid = Grid(-1.7, 1.7, 120)
+    f = FokkerPlanck(
+        grid,
+        50.0,
+        lambda x: 60.0 * (1.0 + 0.5 * np.tanh(x)),
+        potential=lambda x: 2.0 * KT * (x**2 - 1.0) ** 2,
+        temperature=TEMPERATURE,
+    )
+    w = f.evolve(("gaussian", -1.0, 0.25), [0.0, 5.0, 5000.0])
+    expected = f.equilibrium(w.momentum_grid)
+    assert np.abs(w.values[-1] - expected).max() < 1e-8 * expected.max()
+    assert w.marginal("position").mean[1] < -0.3
+
+
+def test_driven_ring_drifts_at_force_over_friction():
+    grid = Grid(0.0, 1.0, 60, "periodic")
+    f = FokkerPlanck(grid, 10.0, 40.0, mean_force=3.0, temperature=TEMPERATURE)
+    w = f.evolve(("gaussian", 0.5, 0.15), [0.0, 0.25, 20.0])
+    momentum = w.marginal("momentum").mean
+    assert momentum[-1] == pytest.approx(10.0 * 3.0 / 40.0, rel=1e-6)
+    # from rest: m F/ζ (1 − e^{−ζt/m})
+    assert momentum[1] == pytest.approx(0.75 * (1.0 - np.exp(-1.0)), rel=1e-3)
+
+
+def test_frames_between_steps_are_on_the_curve():
+    f = trap(0.5)
+    start = ("gaussian", 1.0 * SIGMA, 0.7 * SIGMA)
+    fine = np.linspace(0.0, 10.0 / OMEGA, 200)
+    coarse = f.evolve(start, fine[[50, 120, 199]])
+    np.testing.assert_allclose(
+        f.evolve(start, fine).values[[50, 120, 199]], coarse.values, atol=2e-4 * coarse.values.max()
+    )
+
+
+def test_scaled_variables():
+    epsilon = 1.0 / 13.0
+    f = trap(1.0, 80)
+    raw = f.evolve(("gaussian", SIGMA, 0.6 * SIGMA), [3.0])
+    root = np.sqrt(epsilon)
+    scaled = FokkerPlanck(
+        f.grid.scaled(root),
+        epsilon * MASS,
+        epsilon * MASS * OMEGA,
+        mean_force=lambda x: -SPRING / epsilon * x,
+        temperature=TEMPERATURE,
+    )
+    # Π = √ε P, Φ = √ε R and time alike: m̂ = εm stands for m, ζ̃ = ζ in dΠ/dt = −ζ/m Π
+    solved = scaled.evolve(("gaussian", root * SIGMA, 0.6 * root * SIGMA), [3.0])
+    mapped = raw.scaled(epsilon)
+    assert mapped.grid == solved.grid
+    assert mapped.marginal("position").probability[0] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_hermite_functions_are_orthonormal():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    functions = hermite_functions(20, nodes)
+    gram = (functions * weights / np.sqrt(2.0 * np.pi)) @ functions.T
+    np.testing.assert_allclose(gram, np.eye(20), atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mass": -1.0}, "mass must be"),
+        ({"friction": 0.0}, "friction must be positive"),
+        ({"friction": -np.ones(40)}, "friction must be positive"),
+        ({"mean_force": np.nan}, "not finite"),
+        ({"momentum_grid": 5}, "momentum_grid is a Grid"),
+        ({"grid": (Grid(0.0, 1.0, 4), Grid(0.0, 1.0, 4))}, "one position axis"),
+    ],
+)
+def test_bad_input_gets_a_sentence(options, message):
+    arguments = {"grid": Grid(-1.0, 1.0, 40), "mass": 1.0, "friction": 1.0, "temperature": 300.0, **options}
+    with pytest.raises(InputError, match=message):
+        FokkerPlanck(**arguments)
