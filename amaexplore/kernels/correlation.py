@@ -60,9 +60,8 @@ def pair_sums(first, second, n_lags, bounds):
     for block, (start, stop) in enumerate(pairwise(bounds)):
         spectrum = np.conj(fft.rfft(first[:, :, start:stop], length))
         other = fft.rfft(second[:, :, start : stop + n_lags - 1], length)
-        for a in range(n_components):
-            for b in range(n_components):
-                out[:, block, a, b] = fft.irfft(spectrum[:, a] * other[:, b], length)[:, :n_lags]
+        # one call for all pairs of components: for short blocks the calls cost more than the transforms
+        out[:, block] = fft.irfft(spectrum[:, :, None] * other[:, None], length)[..., :n_lags]
     return out
 
 
