@@ -140,52 +140,75 @@ def test_released_replicas_start_where_they_should():
     np.testing.assert_array_equal(spread_out.position, ensemble.position)
 
 
+def test_a_spread_of_starting_places():
+    system = argon_nanoparticle(n_atoms=180, density=0.4, potential=HarmonicTrap(50.0))
+    ensemble = release(
+        system,
+        [0.1, 0.0, 0.0],
+        n_replicas=8,
+        duration=0.1,
+        interval=0.1,
+        spread=(0.05, 0.0, 0.0),
+        equilibration=1.6,
+        workers=1,
+    )
+    start = ensemble.position[:, 0]
+    np.testing.assert_allclose(start[:, 1:], 0.0, atol=1e-12)
+    # eight values: their standard deviation is known to 27 %
+    assert 0.02 < start[:, 0].std(ddof=1) < 0.1
+
+
 # -- atoms against theory: minutes ------------------------------------------------------------------------
 
 
-def densities(friction, temperature, potential, start, mass, times):
-    """W̃(R, t) of both equations, from the same place."""
-    grid = ama.Grid(-2.0, 2.0, 240)
+def densities(friction, temperature, stiffness, start, spread, mass, times):
+    """W̃(R, t) of both equations in a harmonic trap, from the same Gaussian."""
+    grid = ama.Grid(-2.0, 2.0, 200)
 
     def energy(x):
-        return potential.energy(np.stack([x, np.zeros_like(x), np.zeros_like(x)], axis=-1))
+        return 0.5 * stiffness * x**2
 
-    initial = ("gaussian", start, 0.02)
-    smoluchowski = ama.Smoluchowski(
-        grid, BOLTZMANN * temperature / friction, potential=energy, temperature=temperature
-    ).evolve(initial, times)
+    initial = ("gaussian", start, spread)
+    diffusion = BOLTZMANN * temperature / friction
+    smoluchowski = ama.Smoluchowski(grid, diffusion, potential=energy, temperature=temperature)
     kinetic = ama.FokkerPlanck(grid, mass=mass, friction=friction, potential=energy, temperature=temperature)
-    return smoluchowski, kinetic.evolve(initial, times)
+    return smoluchowski.evolve(initial, times), kinetic.evolve(initial, times)
+
+
+def held_friction(system):
+    """ζ outside any trap, read where the plateau is."""
+    sampling = ama.sample_held(system, duration=300.0, n_replicas=4, window=5.0, seed=7)
+    return sampling.friction[0]
 
 
 @pytest.mark.slow
 def test_underdamped_atoms_obey_fokker_planck_and_not_smoluchowski():
-    """A heavy particle at ρ* = 0.3 in a stiff trap; ζ from a held run outside any trap."""
+    """A heavy particle at ρ* = 0.3 in a stiff trap; its friction from a held run outside any trap."""
     heavy = {"density": 0.3, "mass_factor": 5.0}
-    trap = HarmonicTrap(50.0)
-    friction = ama.sample_held(argon_nanoparticle(**heavy), duration=300.0, n_replicas=4, window=5.0, seed=7).friction[
-        0
-    ]
-    ensemble = release(
-        argon_nanoparticle(**heavy, potential=trap), [0.5, 0.0, 0.0], n_replicas=24, duration=60.0, seed=9
+    friction = held_friction(argon_nanoparticle(**heavy))
+    trapped = argon_nanoparticle(**heavy, potential=HarmonicTrap(50.0))
+    ensemble = release(trapped, [0.5, 0.0, 0.0], spread=(0.1, 0.0, 0.0), n_replicas=24, duration=60.0, seed=9)
+    smoluchowski, kinetic = densities(
+        friction, ensemble.temperature, 50.0, 0.5, 0.1, ensemble.mass, np.linspace(0.0, 60.0, 121)
     )
-    times = np.linspace(0.0, 60.0, 121)
-    smoluchowski, kinetic = densities(friction, ensemble.temperature, trap, 0.5, ensemble.mass, times)
-    assert not compare(ensemble, smoluchowski).accepted
-    assert compare(ensemble, smoluchowski, after=3.0).smallest_p < 1e-6
-    # before that both are narrower than the grid's cells and the initial Gaussian
-    assert compare(ensemble, kinetic, after=3.0).accepted
+    against_smoluchowski, against_kinetic = compare(ensemble, smoluchowski), compare(ensemble, kinetic)
+    print(friction, against_smoluchowski, against_kinetic)
+    assert against_smoluchowski.smallest_p < 1e-6
+    assert against_kinetic.accepted
+    assert abs(against_kinetic.relaxation_ratio - 1.0) < 4.0 * against_kinetic.relaxation_ratio_std
 
 
 @pytest.mark.slow
 def test_overdamped_atoms_obey_both_once_the_momentum_has_relaxed():
-    trap = HarmonicTrap(15.0)
-    friction = ama.sample_held(argon_nanoparticle(), duration=300.0, n_replicas=4, window=5.0, seed=7).friction[0]
-    ensemble = release(argon_nanoparticle(potential=trap), [0.6, 0.0, 0.0], n_replicas=24, duration=60.0, seed=9)
-    times = np.linspace(0.0, 60.0, 121)
-    smoluchowski, kinetic = densities(friction, ensemble.temperature, trap, 0.6, ensemble.mass, times)
-    assert compare(ensemble, kinetic, after=10.0).accepted
-    assert compare(ensemble, smoluchowski, after=10.0).accepted
+    friction = held_friction(argon_nanoparticle())
+    trapped = argon_nanoparticle(potential=HarmonicTrap(15.0))
+    ensemble = release(trapped, [0.6, 0.0, 0.0], spread=(0.1, 0.0, 0.0), n_replicas=24, duration=60.0, seed=9)
+    smoluchowski, kinetic = densities(
+        friction, ensemble.temperature, 15.0, 0.6, 0.1, ensemble.mass, np.linspace(0.0, 60.0, 121)
+    )
+    late = [compare(ensemble, density, after=10.0) for density in (smoluchowski, kinetic)]
+    print(friction, late)
+    assert all(result.accepted for result in late)
 
 
 @pytest.mark.slow
@@ -195,8 +218,62 @@ def test_held_mean_force_in_a_double_well_is_the_imposed_one():
     places = np.array([[x, 0.0, 0.0] for x in (0.0, 0.3, 0.6, 0.9)])
     sampling = ama.sample_held(system, places, duration=100.0, n_replicas=2, seed=3)
     pulls = (sampling.mean_force - well.force(places)) / sampling.mean_force_std
+    print(sampling)
     assert np.abs(pulls).max() < 4.0
     potential, std = sampling.potential_of_mean_force()
     exact = well.energy(places) - well.energy(places[0])
-    # trapezoid error of this force at 0.3 nm spacing: below 0.3 kJ/mol
-    assert np.abs(potential - exact).max() < 0.3 + 4.0 * std.max()
+    trapezoid = -np.cumsum(0.15 * (well.force(places)[1:, 0] + well.force(places)[:-1, 0]))
+    # the rule's own error at this spacing, and four standard errors
+    allowed = np.abs(trapezoid - exact[1:]) + 4.0 * std[1:]
+    assert (np.abs(potential - exact)[1:] <= allowed).all()
+
+
+@pytest.mark.slow
+def test_heavy_particle_obeys_einstein():
+    """θ from held runs, γ from free ones: γ Θ = (m k_BT)²."""
+    heavy = {"density": 0.3, "mass_factor": 5.0, "host_friction": 1.0}
+    held = ama.sample_held(argon_nanoparticle(**heavy), duration=300.0, n_replicas=4, window=2.0, seed=5)
+    runs = [ama.demo("argon-heavy", duration=600.0, seed=seed, cache=False) for seed in (1, 2, 3, 4)]
+    series = [run.order_parameters(run.metadata["subset"]) for run in runs]
+    together = ama.OrderParameters.from_arrays(
+        timestep=series[0].timestep,
+        mass=series[0].mass,
+        momentum=[one.momentum for one in series],
+        temperature=float(np.mean([one.temperature for one in series])),
+        n_atoms=13,
+    )
+    # the momentum of the heavy particle dies in 10 ps
+    gamma = ama.gamma(together, window=40.0, estimator="window", isotropic=True)
+    friction = BOLTZMANN * together.temperature / gamma.diffusion
+    std = friction * gamma.relative_error
+    print(held.friction, held.friction_std, friction, std)
+    assert abs(friction - held.friction[0]) < 3.0 * np.hypot(std, held.friction_std[0])
+
+
+@pytest.mark.slow
+def test_published_diffusion_of_liquid_argon():
+    """Rahman, Phys. Rev. 136, A405 (1964): D = 2.43e-5 cm²/s."""
+    from amaexplore.simulate.dynamics import Engine, equilibrate
+    from amaexplore.simulate.systems import rahman_argon
+
+    engine = Engine(rahman_argon(), seed=1)
+    equilibrate(engine, duration=10.0)
+    positions = []
+    for n in range(2000):
+        snapshot = engine.step()
+        if n % 10 == 0:
+            positions.append(snapshot.positions)
+    positions = np.array(positions)
+    lag = 30  # 3 ps
+    squared = ((positions[lag:] - positions[:-lag]) ** 2).sum(axis=-1).mean()
+    diffusion = squared / (6.0 * 3.0) * 1e-14 / 1e-12  # nm²/ps -> cm²/s
+    print(diffusion)
+    # 864 atoms over 20 ps: some 3 %; the temperature of a run scatters by 2 %, D with it by 4 %
+    assert diffusion == pytest.approx(2.43e-5, rel=0.1)
+
+
+@pytest.mark.slow
+def test_dipeptide_is_warned_about():
+    """Its momentum relaxes before the force forgets: the held friction is not the free one."""
+    sampling = ama.sample_held("alanine-dipeptide", duration=10.0, equilibration=2.0, n_replicas=1, max_lag=2.0)
+    assert "fixed_solute" in [notice.code for notice in sampling.warnings]

@@ -35,12 +35,15 @@ class ReleaseRun:
     held : HeldRun
         Where R is held before each release, and how it is equilibrated.
     n_replicas, n_frames, stride : int
+    spread : ndarray, shape (3,), nm
+        Standard deviation of R about the held place at the release.
     """
 
     held: HeldRun
     n_replicas: int
     n_frames: int
     stride: int
+    spread: np.ndarray
 
 
 def run_release(run):
@@ -59,6 +62,9 @@ def run_release(run):
     momentum = np.empty_like(position)
     temperature = []
     for replica in range(run.n_replicas):
+        if run.spread.any():
+            place = run.held.position + engine.rng.normal(scale=run.spread)
+            engine.move_particle(place, temperature=system.temperature)
         engine.run(max(1, round(DECORRELATION / engine.timestep)))
         held = engine.positions.copy(), engine.half_step_velocities.copy()
         kick = engine.rng.normal(scale=np.sqrt(mass * BOLTZMANN * system.temperature), size=3) / mass
@@ -188,6 +194,7 @@ def release(
     n_replicas=24,
     duration=60.0,
     interval=0.5,
+    spread=0.0,
     equilibration=20.0,
     seed=2026,
     workers=None,
@@ -209,6 +216,8 @@ def release(
         At least 2.
     duration, interval : float, ps
         How long they run, and how often R and P are kept.
+    spread : float or sequence of 3, nm
+        Instead of one place, a Gaussian of this standard deviation about it: the initial density ("gaussian", R, spread).
     equilibration : float, ps
     seed : int
         The result depends on it, and not on how the runs are spread.
@@ -227,10 +236,13 @@ def release(
     n_frames = round(duration / (stride * system.timestep)) + 1
     if n_frames < 2:
         raise InputError(f"duration ({duration!r} ps) must be at least the interval ({interval!r} ps).")
+    spread = np.broadcast_to(np.asarray(spread, dtype=float), (3,))
+    if not np.isfinite(spread).all() or (spread < 0).any():
+        raise InputError(f"spread must be a length in nm, or one per axis, not negative; got {spread!r}.")
     runs = []
     for first in range(0, n_replicas, REPLICAS_PER_JOB):
         held = HeldRun(system, place, 0.0, float(equilibration), job_seed(seed, 1, first), platform)
-        runs.append(ReleaseRun(held, min(REPLICAS_PER_JOB, n_replicas - first), n_frames, stride))
+        runs.append(ReleaseRun(held, min(REPLICAS_PER_JOB, n_replicas - first), n_frames, stride, spread))
     done = run_jobs(run_release, runs, workers=workers, client=client, progress=progress, text="releasing replicas")
     return Ensemble(
         times=system.timestep * stride * np.arange(n_frames),
