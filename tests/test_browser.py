@@ -1,5 +1,6 @@
 """The explorer as a person meets it: `amaexplore` in a real, headless Chromium."""
 
+import base64
 import json
 import os
 import statistics
@@ -46,6 +47,12 @@ def _point(figure):
         if len(columns.get("t", ())) == 1 and "std" in columns:
             return columns["t"][0], columns["value"][0]
     return None
+
+
+def _remembered(page):
+    """The session in the page's address."""
+    text = page.evaluate("() => location.hash").removeprefix("#session=")
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def _shown_gamma(page):
@@ -112,7 +119,7 @@ def test_a_reload_brings_everything_back(page):
     window = _point(drawn(page, "running"))[0]
     page.get_by_role("button", name="Fokker-Planck", exact=True).click()
     wait_until(lambda: "εθ" in drawn(page, "running")["title"])
-    wait_until(lambda: "session=" in page.url)
+    wait_until(lambda: _remembered(page)["view"].get("coefficient") == "theta")
     page.reload(wait_until="commit")
     wait_until(lambda: (figure := drawn(page, "running")) and _point(figure))
     assert _point(drawn(page, "running"))[0] == pytest.approx(window, rel=1e-3)

@@ -12,6 +12,7 @@ import traitlets
 
 from ..errors import InputError
 from .dashboard import Dashboard
+from .graph import SETTLED
 from .page_state import PageState
 from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
 from .session import Session
@@ -22,6 +23,7 @@ OPEN_VARIABLE = "AMAEXPLORE_OPEN"
 """Environment variable by which `serve` tells the notebook what to open: a JSON document."""
 
 PATIENCE = 0.35  # seconds of work before the progress bar shows
+SHORT = 0.1  # seconds after which a state that lasts is shown
 
 
 class _Style(anywidget.AnyWidget):
@@ -46,7 +48,8 @@ class Explorer(widgets.Box):
     def __init__(self, session, page=False, folder=None):
         self.session = session
         self._loop = _running_loop()
-        self._refresh_due = False
+        self._refresh_due = self._refresh_later = False
+        self._changed = set()
         self._lock = threading.Lock()
         self.data = DataStep(session, folder)
         self.nanoparticle = NanoparticleStep(session)
@@ -123,29 +126,40 @@ class Explorer(widgets.Box):
     def _in_loop(self, call):
         self._loop.call_soon_threadsafe(call)
 
-    def _result_changed(self, _name):
+    def _result_changed(self, name):
+        self._changed.add(name)
         if self._loop is None:
-            self.refresh()
+            self._refresh_now()
             return
-        # many nodes change at once: one refresh for all of them
-        if not self._refresh_due:
-            self._refresh_due = True
-            self._loop.call_soon(self._refresh_now)
+        # news is drawn at once, all of it together; "stale" and "working" pass too quickly to be worth a redraw
+        if self.session.state(name).status in SETTLED:
+            if not self._refresh_due:
+                self._refresh_due = True
+                self._loop.call_soon(self._refresh_now)
+        elif not self._refresh_later:
+            self._refresh_later = True
+            self._loop.call_later(SHORT, self._refresh_now)
 
     def _refresh_now(self):
-        self._refresh_due = False
-        self.refresh()
-
-    def refresh(self):
-        """Bring everything on the page up to date with the session."""
+        self._refresh_due = self._refresh_later = False
+        changed, self._changed = self._changed, set()
         with self._lock:
-            self.numbers.refresh()
+            if changed & set(NumbersPanel.names):
+                self.numbers.refresh()
             self.dashboard.time = self.density.time
             self.dashboard.refresh()
             for step in self.steps:
-                step.refresh()
+                if changed & set(step.follows):
+                    step.refresh()
             self._show_work()
-            self.undo.disabled, self.redo.disabled = not self.session.can_undo, not self.session.can_redo
+            for button, can in ((self.undo, self.session.can_undo), (self.redo, self.session.can_redo)):
+                if button.disabled == can:
+                    button.disabled = not can
+
+    def refresh(self):
+        """Bring everything on the page up to date with the session."""
+        self._changed.update(self.session.results)
+        self._refresh_now()
 
     def _show_work(self):
         graph = self.session.graph
@@ -153,7 +167,7 @@ class Explorer(widgets.Box):
         long = working is not None and graph.working_for(working) > PATIENCE
         self.data.show_work(self.session.state(working) if long else None, graph.title(working) if long else "")
         if working is not None and not long and self._loop is not None:
-            self._loop.call_later(PATIENCE, self._refresh_now)
+            self._loop.call_later(PATIENCE, self._show_work)
 
 
 def _running_loop():

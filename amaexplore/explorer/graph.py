@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..errors import AmaError, Cancelled
 
-__all__ = ["Graph", "Node", "State"]
+__all__ = ["SETTLED", "Graph", "Node", "State"]
 
 REPORT_INTERVAL = 0.1  # seconds between progress reports that are passed on
 SETTLED = frozenset({"fresh", "failed", "waiting", "cancelled"})

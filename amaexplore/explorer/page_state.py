@@ -1,5 +1,6 @@
 """The session in the address of the page."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import traitlets
 from ..errors import AmaError
 
 __all__ = ["PageState"]
+
+STILL = 0.25  # seconds
 
 
 class PageState(anywidget.AnyWidget):
@@ -32,10 +35,22 @@ class PageState(anywidget.AnyWidget):
         super().__init__(page=page)
         self._session = session
         self._opened = opened
+        self._timer = None
         self.problem = ""
         """What was wrong with the document in the address."""
         self.on_msg(self._hello)
-        session.observe(lambda _change: self.remember(), names=list(session.choices()) + ["view"])
+        session.observe(lambda _change: self._soon(), names=list(session.choices()) + ["view"])
+
+    def _soon(self):
+        """Remember once the choices are still; browsers limit how often an address may change."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.remember()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(STILL, self.remember)
 
     def remember(self):
         """Bring the document up to date."""

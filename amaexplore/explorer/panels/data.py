@@ -66,6 +66,7 @@ class DataStep(Step):
         )
         self.body.children = [self.kind, self.chooser, self.facts, self.work, self.again]
         self._syncing = False
+        self._shown_data = None
         self.kind.observe(self._chosen, "value")
         self.files.observe(self._file_chosen, "value")
         self.topology.observe(self._file_chosen, "value")
@@ -139,19 +140,25 @@ class DataStep(Step):
     def refresh(self):
         """Show what is in the data, and how far the work is."""
         data = self.session.latest("data") if self.session.state("data").status == "fresh" else None
-        text = "" if data is None else _facts(data)
-        if self.facts.value != text:
-            self.facts.value = text
+        if data is not self._shown_data:
+            self._shown_data = data
+            self.facts.value = "" if data is None else _facts(data)
         self.tell(getattr(data, "notices", ()) or getattr(data, "warnings", ()))
 
     def show_work(self, state, title):
         """The progress bar: a `State` that is being worked on, or None."""
-        self.work.layout.display = "none" if state is None else ""
         stopped = any(self.session.state(name).status == "cancelled" for name in self.session.results)
-        self.again.layout.display = "" if stopped else "none"
+        _show(self.work, state is not None)
+        _show(self.again, stopped)
         if state is not None:
             self.bar.value = state.fraction
             self.bar_text.value = f"<span class='ama-quiet'>{html.escape(state.message or title)}</span>"
+
+
+def _show(widget, shown):
+    wanted = "" if shown else "none"
+    if (widget.layout.display or "") != wanted:
+        widget.layout.display = wanted
 
 
 def _facts(data):

@@ -30,6 +30,7 @@ class NanoparticleStep(Step):
         self.facts = widgets.HTML()
         self.body.children = [self.text, self.facts]
         self._offered_for = None
+        self.follows = (*self.names, "data")
         self.refresh()
 
     def refresh(self):

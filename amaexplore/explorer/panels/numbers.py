@@ -13,6 +13,8 @@ __all__ = ["NumbersPanel"]
 class NumbersPanel:
     """A row of cards, each explaining itself when the mouse rests on it."""
 
+    names = ("gamma", "theta")
+
     def __init__(self, session):
         self.session = session
         self.box = widgets.HTML()

@@ -41,6 +41,7 @@ class RegimeStep(Step):
             self.lights,
             widgets.HBox([self.temperature, self.typical], layout={"justify_content": "space-between"}),
         ]
+        self.follows = (*self.names, "series")
         self.refresh()
 
     def refresh(self):

@@ -27,12 +27,13 @@ class Step:
     hint : str
         Shown when the mouse rests on the title.
     names : tuple of str
-        The results of the session whose states it shows.
+        The results of the session whose states it shows; ``follows`` are all whose changes matter to it.
     """
 
     def __init__(self, session, number, title, hint, names):
         self.session = session
         self.names = names
+        self.follows = names
         self._title, self._number, self._hint = title, number, hint
         self.header = widgets.HTML()
         self.header.add_class("ama-step-header")

@@ -52,6 +52,7 @@ class WindowStep(Step):
             self.estimator,
             self.reason,
         ]
+        self.follows = (*self.names, "correlations")
         self.refresh()
 
     def _time_at(self, mark):
