@@ -199,7 +199,7 @@ class Correlations:
         n_frames = self._even.n_frames
         if max_lag is not None:
             return lag_index(self.timestep, n_frames, max_lag, "max_lag") + 1
-        wanted = min(max(FEWEST_LAGS, 8 * self._decay_index()), n_frames // 4, MOST_LAGS)
+        wanted = min(max(FEWEST_LAGS, 5 * self._decay_index()), n_frames // 4, MOST_LAGS)
         if window is not None:
             index = lag_index(self.timestep, n_frames, window, "window")
             # twice the window shows what a longer one would give

@@ -123,7 +123,8 @@ def propose_before_decay(lags, curve, left_out):
     """
     top = propose_maximum(lags, curve)
     plateau = propose_plateau(lags, curve, left_out)
-    if plateau.found and curve[plateau.index] >= 0.8 * curve[top.index]:
+    # caging makes ∫⟨PP⟩ of an atom in a liquid overshoot its plateau by a third; half the maximum is decay
+    if plateau.found and curve[plateau.index] >= 0.5 * curve[top.index]:
         return plateau
     if not top.found:
         return plateau

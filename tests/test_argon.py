@@ -54,10 +54,10 @@ def test_self_diffusion_of_liquid_argon():
     bench = prepare(series, temperature, max_lag=6.0, mean_force=None)
     # D depends on temperature about as 1 + 2.3 (T/94.4 − 1) along the liquid's isochore
     expected = RAHMAN * (1.0 + 2.3 * (temperature / 94.4 - 1.0))
-    print(f"\nT = {temperature:.1f} K, so about {1e2 * expected:.3f}e-5 cm²/s is expected")
+    print(f"\nT = {temperature:.1f} K, so about {1e3 * expected:.3f}e-5 cm²/s is expected")
     for row in bench.table():
         print(
-            f"{row['estimator']:14s} D = {1e2 * row['diffusion']:.2f} ± {1e2 * row['diffusion_std']:.2f} e-5 cm²/s "
+            f"{row['estimator']:14s} D = {1e3 * row['diffusion']:.2f} ± {1e3 * row['diffusion_std']:.2f} e-5 cm²/s "
             f"(t0 {row['gamma_window']:.2f} ps, plateau {row['gamma_plateau']})"
         )
     assert temperature == pytest.approx(94.4, abs=4.0)

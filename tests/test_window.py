@@ -57,6 +57,14 @@ def test_the_decay_to_zero_is_not_taken_for_the_plateau(rng):
     assert "rises and decays" in proposal.reason
 
 
+def test_a_plateau_below_an_overshoot_is_taken(rng):
+    """∫⟨PP⟩ of an atom in a cage overshoots, then settles lower: not a decay to zero."""
+    curve, left_out = noisy(rng, 1.0 + 0.4 * (LAGS - 1.0) * np.exp(-LAGS) * 3.0 - np.exp(-5 * LAGS), noise=0.003)
+    proposal = propose_before_decay(LAGS, curve, left_out)
+    assert proposal.found
+    assert curve[proposal.index] == pytest.approx(1.0, abs=0.03)
+
+
 def test_maximum(rng):
     assert propose_maximum(LAGS, LAGS * np.exp(-LAGS)).index == 10
     rising = propose_maximum(LAGS, LAGS)
