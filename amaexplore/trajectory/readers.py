@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import FormatError, InputError, Notice
 from .frames import FIELDS
+from .temperature import is_complete
 from .topologies import read_topology, topology_from_universe
 from .trajectory import Trajectory, plain_topology
 
@@ -485,6 +486,8 @@ def _with_physics(trajectory, sources, gathered, offset_in_steps):
     changes = {}
     if trajectory.md_timestep is None:
         changes["md_timestep"] = _md_timestep(trajectory.times, gathered.steps)
+    if trajectory.complete_system is None:
+        changes["complete_system"] = is_complete(trajectory)
     trajectory = trajectory.replace(**changes) if changes else trajectory
     if offset_in_steps is not None:
         if offset_in_steps and not trajectory.md_timestep:
@@ -558,7 +561,8 @@ def from_universe(universe, frames=None):
         masses_source=origin,
         **arrays,
     )
-    return with_detected_offset(unwrapped(trajectory))
+    trajectory = unwrapped(trajectory, in_place=True)
+    return with_detected_offset(trajectory.replace(complete_system=is_complete(trajectory)))
 
 
 def _masses_of(universe, topology):

@@ -17,6 +17,7 @@ from ..units import ENGINE_UNITS
 from .lammps import engine_units
 from .text_files import BROKEN_STREAM, open_text
 from .unit_text import unit_factor
+from .unwrap import minimum_image
 
 __all__ = ["is_series_file", "load_series", "write_series"]
 
@@ -32,7 +33,7 @@ _LETTERS = {"centre_of_mass": "R", "momentum": "P", "velocity": "V", "net_force"
 
 # what columns are called, after c_, v_ and f_ of LAMMPS have been taken off; %s is x, y, z or 1, 2, 3
 _SPELLINGS = {
-    "centre_of_mass": ("r%s", "r_%s", "com%s", "com_%s", "com.%s", "com.p%s", "c.%s", "x_com_%s", "xcm%s", "xcm_%s", "centre_of_mass_%s",
+    "centre_of_mass": ("r%s", "r_%s", "r.%s", "com%s", "com_%s", "com.%s", "com.p%s", "c.%s", "x_com_%s", "xcm%s", "xcm_%s", "centre_of_mass_%s",
                        "center_of_mass_%s", "centre_of_mass.%s", "com[%s]", "r[%s]", "xcm[%s]", "pos_%s", "position_%s", "pos.%s", "p.%s"),
     "momentum": ("p%s", "p_%s", "momentum_%s", "momentum.%s", "p[%s]", "mom%s", "mom_%s"),
     "velocity": ("v%s", "v_%s", "vcm%s", "vcm_%s", "velocity_%s", "v_com_%s", "v[%s]", "vcm[%s]", "vel_%s"),
@@ -146,6 +147,9 @@ def load_series(
     if "velocity" in arrays:
         velocity = arrays.pop("velocity")
         arrays.setdefault("momentum", mass * velocity)
+    box = arrays.pop("box", None)
+    if box is not None and "centre_of_mass" in arrays:
+        arrays["centre_of_mass"] = _without_jumps(arrays["centre_of_mass"], box)
     _note_jumps(arrays, notices)
     return OrderParameters.from_arrays(
         time=time,
@@ -281,6 +285,10 @@ def _named(path, header, values):
                 names = words
     if names is None or len(names) != values.shape[1]:
         names = [str(k) for k in range(values.shape[1])]
+    if facts.get("units") in ENGINE_UNITS:
+        engine = ENGINE_UNITS[facts["units"]]
+        facts |= {name: facts[name] * engine.mass for name in ("mass", "typical_mass", "total_mass") if name in facts}
+        facts |= {name: facts[name] * engine.time for name in ("md_timestep", "momentum_offset") if name in facts}
     names, units = zip(*(_name_and_unit(name) for name in names))
     return _Table(path, list(names), list(units), values, facts)
 
@@ -375,6 +383,9 @@ def _interpreted(table, units, columns, group):
         factors = [scale[kind] if table.units[k] is None else unit_factor(table.units[k], kind) for k in numbers]
         values = table.values[:, numbers] * factors
         part[name] = values[:, 0] if name == "time" else values
+    cell = _cell_columns(table)
+    if cell is not None:
+        part["box"] = table.values[:, cell] * scale["length"]
     if "time" not in part:
         part["time"] = _time_from_steps(table)
     return part
@@ -436,6 +447,21 @@ def _recognised_columns(table):
     return found
 
 
+def _cell_columns(table):
+    """Columns of PLUMED's CELL, in the order ax ay az bx by bz cx cy cz."""
+    wanted = [f"cell.{vector}{axis}" for vector in "abc" for axis in "xyz"]
+    return [table.names.index(name) for name in wanted] if set(wanted) <= set(table.names) else None
+
+
+def _without_jumps(path, box):
+    """R with the shortest periodic image of each step."""
+    runs, boxes = np.atleast_3d(path.T).T.copy(), np.atleast_3d(box.T).T.reshape(-1, path.shape[-2], 3, 3)
+    for run, cells in zip(runs, boxes):
+        steps = np.array([minimum_image(step, cell) for step, cell in zip(np.diff(run, axis=0), cells[1:])])
+        run[1:] = run[0] + np.cumsum(steps.reshape(-1, 3), axis=0)
+    return runs.reshape(path.shape)
+
+
 def _time_from_steps(table):
     bare = [name.lower() for name in table.names]
     step = next((bare.index(word) for word in bare if word in _STEPS), None)
@@ -451,7 +477,7 @@ def _runs(parts, paths):
     """Files of different quantities side by side; of the same quantities one after another, as replicas."""
     runs = []
     for part, path in zip(parts, paths):
-        quantities = set(part) - {"time"}
+        quantities = set(part) - {"time", "box"}
         home = next((run for run in runs if not quantities & set(run)), None)
         if home is None:
             runs.append(dict(part))
