@@ -31,7 +31,7 @@ from .systems import (
 
 __all__ = ["Demo", "DemoList", "demo", "demos"]
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raised whenever the same settings would give another trajectory or another file."""
 
 
@@ -88,40 +88,40 @@ _DEMOS = {
             name="argon-nanoparticle",
             summary="icosahedral particle of 13 argon atoms in 287 of argon at ρ* = 0.5 and 240 K, the argon in a weak bath",
             build=partial(argon_nanoparticle, host_friction=1.0),
-            duration=400.0,
-            stride=4,
+            duration=320.0,
+            stride=3,
             expected={"friction": (520.0, 15.0, "u/ps")},
         ),
         Demo(
             name="argon-isolated",
             summary="the same in an isolated box: momentum comes back from the host, and the friction falls from 490 to 335",
             build=argon_nanoparticle,
-            duration=400.0,
-            stride=4,
+            duration=320.0,
+            stride=3,
             expected={"friction, slow": (335.0, 15.0, "u/ps")},
         ),
         Demo(
             name="argon-heavy",
             summary="the particle five times as heavy, at ρ* = 0.3: slow momentum, ε small",
             build=partial(argon_nanoparticle, **_HEAVY),
-            duration=400.0,
-            stride=4,
+            duration=320.0,
+            stride=3,
             expected={"friction": (245.0, 6.0, "u/ps")},
         ),
         Demo(
             name="argon-trap",
             summary="the heavy particle in a harmonic trap of 50 kJ/mol/nm²: it swings (underdamped)",
             build=partial(argon_nanoparticle, **_HEAVY, potential=_TRAP),
-            duration=400.0,
-            stride=4,
+            duration=320.0,
+            stride=3,
             expected={"variance of R": (_thermal(240.0) / 50.0, 0.0, "nm²")},
         ),
         Demo(
             name="argon-double-well",
             summary="the light particle in a double well, barrier 3 kJ/mol, minima at ± 0.8 nm",
             build=partial(argon_nanoparticle, host_friction=1.0, potential=_WELL),
-            duration=400.0,
-            stride=4,
+            duration=320.0,
+            stride=3,
             expected={"barrier of −k_BT ln ρ": (3.0, 0.0, "kJ/mol")},
         ),
         Demo(

@@ -149,6 +149,7 @@ class Recording:
                 "temperature": system.temperature,
                 "total_mass": float(self.masses.sum()),
                 "host_friction": system.host_friction,
+                "external_forces": system.has_external_forces,
                 **metadata,
             },
         )

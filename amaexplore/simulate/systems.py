@@ -131,9 +131,14 @@ class MolecularSystem:
         return np.array([list(vector._value) for vector in self.system.getDefaultPeriodicBoxVectors()])
 
     @property
+    def has_external_forces(self):
+        """Whether something outside pushes the atoms: a potential on R, walls, fixed atoms."""
+        return self.potential is not None or (len(self.host_axes) < 3 and self.host_friction == 0.0)
+
+    @property
     def conserves_momentum(self):
-        """Whether the total momentum is conserved: nothing outside pushes any atom."""
-        return self.potential is None and len(self.host_axes) == 3 and self.host_friction == 0.0
+        """Whether the total momentum is conserved: nothing outside pushes any atom, and no bath."""
+        return not self.has_external_forces and self.host_friction == 0.0
 
     def replace(self, **changes):
         """A copy with some fields changed."""

@@ -273,7 +273,16 @@ def _total_momentum(view):
     if len(momentum) < 3 or thermal == 0:
         return
     change = np.sqrt(momentum.var(axis=0).sum()) / thermal
-    if change > 1e-2:
+    if change <= 1e-2 or trajectory.metadata.get("external_forces"):
+        return
+    rate = trajectory.metadata.get("host_friction")
+    if rate:
+        yield Notice(
+            "host_thermostat",
+            f"A bath of {rate:g} 1/ps acts on the host's atoms and carries its momentum away; none acts on the nanoparticle.",
+            "info",
+        )
+    else:
         resets = (np.linalg.norm(momentum, axis=1) < 1e-3 * thermal).sum()
         what = "centre-of-mass removal or a thermostat" if resets else "a thermostat"
         yield Notice(
