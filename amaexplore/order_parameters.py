@@ -12,7 +12,13 @@ from .kernels.order_parameters import weighted_sum
 from .results import Result
 from .units import BOLTZMANN
 
-__all__ = ["OrderParameters", "ScaledOrderParameters", "even_timestep", "order_parameters"]
+__all__ = [
+    "OrderParameters",
+    "ScaledOrderParameters",
+    "even_timestep",
+    "order_parameters",
+    "order_parameters_progressively",
+]
 
 SERIES = ("centre_of_mass", "momentum", "net_force")
 _WORDS = {"centre_of_mass": "positions", "momentum": "velocities", "net_force": "forces"}
@@ -326,9 +332,44 @@ def order_parameters(trajectory, subset):
     OrderParameters
         Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there.
     """
-    from .subset import AtomSubset
     from .trajectory.store import store_when_useful
-    from .trajectory.temperature import system_temperature, total_momentum_is_zero
+
+    subset = _checked_subset(trajectory, subset)
+    store = store_when_useful(trajectory)
+    sums = _sums_over_frames(trajectory, subset) if store is None else store.sums(subset.indicator)
+    return _from_sums(trajectory, subset, sums, trajectory.n_frames)
+
+
+def order_parameters_progressively(trajectory, subset):
+    """The same, first over the beginning of the run where all of it takes long: large scattered selections on disk.
+
+    Parameters
+    ----------
+    trajectory, subset
+        As for `order_parameters`.
+
+    Yields
+    ------
+    OrderParameters
+        Exact for the frames it has; all but the last say in ``warnings`` (code ``"first_frames"``) that more follow.
+    """
+    from .trajectory.store import ready_store
+
+    subset = _checked_subset(trajectory, subset)
+    store = ready_store(trajectory)
+    if store is None:
+        yield order_parameters(trajectory, subset)
+        return
+    for n_frames, sums in store.progressively(subset.indicator):
+        series = _from_sums(trajectory, subset, sums, n_frames)
+        if n_frames < trajectory.n_frames:
+            text = f"These are the first {n_frames} of {trajectory.n_frames} frames; the rest is being read."
+            series = replace(series, warnings=(*series.warnings, Notice("first_frames", text, "info")))
+        yield series
+
+
+def _checked_subset(trajectory, subset):
+    from .subset import AtomSubset
 
     if not isinstance(subset, AtomSubset):
         subset = trajectory.select(subset)
@@ -337,23 +378,26 @@ def order_parameters(trajectory, subset):
             f"The subset was made for {len(subset.indicator)} atoms, this trajectory has {trajectory.n_atoms}; "
             "select again on this trajectory."
         )
-    indices, masses = subset.indices, trajectory.masses[subset.indices]
-    mass = float(masses.sum())
-    if mass <= 0:
-        raise InputError(f"The {len(indices)} atoms of {subset.selection!r} have no mass; choose atoms with mass.")
+    if not trajectory.masses[subset.indices].sum() > 0:
+        raise InputError(f"The {subset.n_atoms} atoms of {subset.selection!r} have no mass; choose atoms with mass.")
+    return subset
 
-    store = store_when_useful(trajectory)
-    sums = _sums_over_frames(trajectory, indices, masses) if store is None else store.sums(subset.indicator)
+
+def _from_sums(trajectory, subset, sums, n_frames):
+    """Order parameters from Σ m r, Σ m v and Σ F over the first frames."""
+    from .trajectory.temperature import system_temperature, total_momentum_is_zero
+
+    mass = float(trajectory.masses[subset.indices].sum())
     if "positions" in sums:
         sums["positions"] /= mass
     temperature, temperature_std = system_temperature(trajectory)
     return OrderParameters(
-        time=trajectory.times,
+        time=trajectory.times[:n_frames],
         mass=mass,
         centre_of_mass=sums.get("positions"),
         momentum=sums.get("velocities"),
         net_force=sums.get("forces"),
-        typical_mass=mass / len(indices),
+        typical_mass=mass / subset.n_atoms,
         momentum_offset=trajectory.velocity_offset,
         total_mass=trajectory.metadata.get(
             "total_mass", float(trajectory.masses.sum()) if trajectory.complete_system else None
@@ -362,12 +406,13 @@ def order_parameters(trajectory, subset):
         temperature=temperature,
         temperature_std=temperature_std,
         label=subset.selection,
-        n_atoms=len(indices),
+        n_atoms=subset.n_atoms,
     )
 
 
-def _sums_over_frames(trajectory, indices, masses):
+def _sums_over_frames(trajectory, subset):
     """Σ m r, Σ m v and Σ F over the chosen atoms, straight from the frames: what a single question costs least by."""
+    indices, masses = subset.indices, trajectory.masses[subset.indices]
     weights = {"positions": masses, "velocities": masses, "forces": np.ones(len(indices))}
     return {
         name: weighted_sum(values, indices, weights[name])

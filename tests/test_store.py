@@ -368,3 +368,41 @@ def test_slices_cover_the_row_once(monkeypatch):
 
         workers.share(work, length)
         np.testing.assert_array_equal(counts, 1)
+
+
+@pytest.mark.parametrize("longest", [64, 8192])
+def test_large_scattered_selections_come_in_stages(rng, monkeypatch, longest):
+    monkeypatch.setattr(room, "LONGEST_BLOCK", longest)
+    trajectory = make_trajectory(rng, n_frames=1500 if longest > 64 else 500)
+    chosen = rng.random(300) < 0.4
+    store = trajectory.store()
+    patience = int(store.cost(chosen) * store._row_bytes * 0.13)
+    stages = list(store.progressively(chosen, patience))
+    counts = [n_frames for n_frames, _ in stages]
+    assert len(counts) == 2 + (longest > 64 and counts[0] * 4 < 750)
+    assert counts[-1] == trajectory.n_frames
+    for n_frames, sums in stages:
+        assert_same(sums, trajectory.frames(slice(0, n_frames)), chosen)
+    # the last one is remembered, so that nothing has to be shown before it next time
+    assert [n_frames for n_frames, _ in store.progressively(chosen, patience)] == [trajectory.n_frames]
+    # from a known selection by difference
+    chosen[rng.choice(300, 60, replace=False)] ^= True
+    *_, (_, sums) = store.progressively(chosen, 1000)
+    assert_same(sums, trajectory, chosen)
+
+
+def test_progressive_order_parameters_say_that_more_follows(rng, monkeypatch):
+    trajectory = make_trajectory(rng, n_frames=400)
+    subset = trajectory.select(np.arange(0, 300, 2))
+    assert len(list(trajectory.order_parameters_progressively(subset))) == 1
+    store = trajectory.store()
+    stages = store.progressively
+    monkeypatch.setattr(store, "progressively", lambda indicator: stages(indicator, 1000))
+    *early, last = trajectory.order_parameters_progressively(subset)
+    assert [series.n_frames for series in early] == [64]
+    assert early[0].warnings[-1].code == "first_frames"
+    assert "first 64 of 400 frames" in early[0].warnings[-1].message
+    assert not [notice for notice in last.warnings if notice.code == "first_frames"]
+    whole = trajectory.order_parameters(subset)
+    np.testing.assert_array_equal(last.momentum, whole.momentum)
+    np.testing.assert_allclose(early[0].net_force, whole.net_force[:64], rtol=1e-10, atol=1e-9)

@@ -390,24 +390,37 @@ def open_source(files, topology, *, frames=None, units=None, timestep=None, inte
     from .readers import load, open_files
 
     frames = slice(None) if frames is None else frames
-    first = open_files(files[:1], topology, units=units)[0]
-    n_atoms, is_unwrapped = first.n_atoms, first.is_unwrapped
-    first.close()
-    few = slice(frames.start, None, frames.step)
-    few = range(10**9)[few][: max(24, FACT_BYTES // (36 * n_atoms))]
-    few = slice(few.start, few.stop if frames.stop is None else min(few.stop, frames.stop), few.step)
+    source = None
+    if timestep is None and all(Path(path).suffix.lower() == ".trr" for path in files):
+        source = TrrSource.of(files, frames)
+    if source is None:
+        first = open_files(files[:1], topology, units=units)[0]
+        n_atoms, is_unwrapped = first.n_atoms, first.is_unwrapped
+        first.close()
+    else:
+        n_atoms, is_unwrapped = source.n_atoms, False
+    few = _first_of(frames, max(24, FACT_BYTES // (36 * n_atoms)), files, topology, units)
     start = load(files, topology=topology, units=units, timestep=timestep, integrator=integrator, frames=few)
     facts = {name: getattr(start, name) for name in FACTS}
     facts["is_unwrapped"] = is_unwrapped
     facts["files"] = [str(path) for path in files]
     # how many frames lack a field is not to be seen from the first ones
     facts["notices"] = tuple(notice for notice in start.notices if not notice.code.endswith("_in_some_frames"))
-    source = None
-    if timestep is None and all(Path(path).suffix.lower() == ".trr" for path in files):
-        source = TrrSource.of(files, frames)
     if source is None:
         source = ReaderSource.of(files, topology, frames, start, units, timestep)
     return source, facts
+
+
+def _first_of(frames, most, files, topology, units):
+    """A slice of the first of the wanted frames."""
+    from .readers import open_files
+
+    if any(value is not None and value < 0 for value in (frames.start, frames.stop)):
+        total = sum(source.count() for source in open_files(files, topology, units=units))
+        frames = slice(*frames.indices(total))
+    step = frames.step or 1
+    stop = (frames.start or 0) + most * step
+    return slice(frames.start or 0, stop if frames.stop is None else min(stop, frames.stop), step)
 
 
 @dataclass(frozen=True, eq=False)

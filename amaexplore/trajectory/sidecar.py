@@ -13,7 +13,7 @@ import os
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import h5py
@@ -477,6 +477,7 @@ def topology_from_document(document):
     return topology
 
 
+@cache
 def _element(symbol):
     if symbol is None:
         return None

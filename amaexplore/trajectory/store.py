@@ -41,6 +41,7 @@ __all__ = [
 FIELDS = ("positions", "velocities", "forces")
 LONGEST_BLOCK = 8192  # frames
 ALIGNMENT = 16  # rows begin on cache lines
+PATIENCE = 2**30  # bytes that may be read before a first answer: a tenth of a second from memory
 PATCHED_AT_MOST = 4.0  # rows added since the last fresh sum, in units of all atoms
 SHRUNK_AT_MOST = 256  # largest number of atoms in the sum's past over the present number
 
@@ -197,6 +198,51 @@ class AtomStore:
         self._remember(key, result)
         return self._series(result)
 
+    def progressively(self, indicator, patience=None):
+        """The sums of a selection, first over the beginning of the trajectory where all of it would take long.
+
+        Parameters
+        ----------
+        indicator : ndarray, shape (n_atoms,) bool
+        patience : int, optional
+            Bytes that may be read before something has to be shown; fewer from a disk that memory cannot hold.
+
+        Yields
+        ------
+        n_frames : int
+            How many frames, from the first on, these sums are for; the last time all.
+        sums : dict of ndarray, shape (n_frames, 3)
+            As from `sums`, and exact for those frames.
+        """
+        if patience is None:
+            patience = PATIENCE if self.nbytes <= memory_budget() else PATIENCE // 8
+        indicator = np.ascontiguousarray(indicator, dtype=bool)
+        key = np.packbits(indicator).tobytes()
+        plan = self._plan(indicator, key)
+        size = plan.cost * self._row_bytes
+        if size <= patience:
+            yield self.n_frames, self.sums(indicator)
+            return
+        first = max(64, int(self.n_frames * patience / size))
+        stages = [first * 4**k for k in range(20) if first * 4**k < self.n_frames / 2] + [self.n_frames]
+        result = self._begun(plan, int(np.count_nonzero(indicator)))
+        done = 0
+        for stage in stages:
+            for number, block in enumerate(self.blocks):
+                low, high = max(done - block.first, 0), min(stage - block.first, block.n_frames)
+                if low < high:
+                    self._follow_frames(plan, number, low, high, result)
+            done = stage
+            if stage == self.n_frames:
+                self._remember(key, result)
+            yield stage, {name: values[:stage] for name, values in self._series(result).items()}
+
+    @property
+    def _row_bytes(self):
+        return sum(block.length for block in self.blocks) * sum(
+            self.blocks[0].rows[name].itemsize for name in self.fields
+        )
+
     def cost(self, indicator):
         """Rows that `sums` would read for a selection now, in single-precision rows."""
         indicator = np.ascontiguousarray(indicator, dtype=bool)
@@ -243,23 +289,43 @@ class AtomStore:
     def _follow(self, plan, chosen):
         if plan.base is not None and not plan.cost:
             return plan.base
-        base = plan.base
-        totals = [np.empty((len(self.fields), block.length)) for block in self.blocks]
-        weights = {name: self._weights[name][plan.atoms] * plan.coefficients for name in self.fields}
+        result = self._begun(plan, chosen)
+        weights = self._plan_weights(plan)
         for number, block in enumerate(self.blocks):
             if block.advise is not None:
                 block.advise(plan.atoms)
-            before = None if base is None else base.totals[number]
-            work = partial(self._follow_slice, block, plan, weights, before, totals[number])
+            work = partial(self._follow_slice, plan, weights, number, result.totals[number])
             share(work, block.length, plan.cost * block.length * len(self.fields))
-        patched = len(plan.atoms) + len(plan.prefixes) + (0 if base is None else base.patched)
-        return _Sum(totals, chosen, patched, max(chosen, 0 if base is None else base.peak))
+        return result
 
-    def _follow_slice(self, block, plan, weights, base, totals, low, high):
-        totals[:, low:high] = 0.0 if base is None else base[:, low:high]
+    def _begun(self, plan, chosen):
+        """A sum to be filled."""
+        totals = [np.zeros((len(self.fields), block.length)) for block in self.blocks]
+        patched = len(plan.atoms) + len(plan.prefixes) + (0 if plan.base is None else plan.base.patched)
+        return _Sum(totals, chosen, patched, max(chosen, 0 if plan.base is None else plan.base.peak))
+
+    def _plan_weights(self, plan):
+        return {name: self._weights[name][plan.atoms] * plan.coefficients for name in self.fields}
+
+    def _follow_slice(self, plan, weights, number, totals, low, high):
+        block = self.blocks[number]
+        if plan.base is not None:
+            totals[:, low:high] = plan.base.totals[number][:, low:high]
         for k, name in enumerate(self.fields):
             accumulate(block.rows[name], plan.atoms, weights[name], totals[k], low, high)
             accumulate(block.prefixes[name], plan.prefixes, plan.prefix_coefficients, totals[k], low, high)
+
+    def _follow_frames(self, plan, number, low, high, result):
+        """Some frames of one block, all three components."""
+        weights = self._plan_weights(plan)
+        stride = self.blocks[number].length // 3
+
+        def work(begin, end):
+            for c in range(3):
+                first = c * stride + low
+                self._follow_slice(plan, weights, number, result.totals[number], first + begin, first + end)
+
+        share(work, high - low, 3 * plan.cost * (high - low) * len(self.fields))
 
     def _remember(self, key, result):
         with self._lock:

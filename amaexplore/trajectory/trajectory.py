@@ -240,6 +240,12 @@ class Trajectory:
 
         return order_parameters(self, subset)
 
+    def order_parameters_progressively(self, subset):
+        """`order_parameters` of the beginning of the run first, then of more, where reading all of it takes long."""
+        from ..order_parameters import order_parameters_progressively
+
+        return order_parameters_progressively(self, subset)
+
     def store(self, progress=None):
         """The atom-major store behind fast `order_parameters`, made now unless there is one: an `AtomStore`.
 
