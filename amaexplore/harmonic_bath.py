@@ -300,14 +300,15 @@ class HarmonicBath:
 
 
 def _ornstein_uhlenbeck(times, mean, covariance, drift, noise):
-    """Moments of dx = drift x dt + noise at all times, by Van Loan's block exponential."""
+    """Moments of dx = drift x dt + noise at all times, exact: both obey linear equations with a constant term."""
     times = np.atleast_1d(np.asarray(times, dtype=float))
     d = len(drift)
-    means, covariances = np.empty((len(times), d)), np.empty((len(times), d, d))
-    block = np.block([[-drift, noise], [np.zeros((d, d)), drift.T]])
-    for k, time in enumerate(times):
-        exponential = expm(block * time)
-        step = exponential[d:, d:].T
-        means[k] = step @ mean
-        covariances[k] = step @ covariance @ step.T + step @ exponential[:d, d:]
+    one = np.eye(d)
+    # d cov/dt = drift cov + cov driftᵀ + noise, as one vector with a 1 at its end
+    rate = np.zeros((d * d + 1, d * d + 1))
+    rate[:-1, :-1] = np.kron(drift, one) + np.kron(one, drift)
+    rate[:-1, -1] = noise.ravel()
+    start = np.append(covariance.ravel(), 1.0)
+    means = np.array([expm(drift * time) @ mean for time in times])
+    covariances = np.array([(expm(rate * time) @ start)[:-1].reshape(d, d) for time in times])
     return GaussianState(times, means, covariances)

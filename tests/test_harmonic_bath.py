@@ -135,3 +135,12 @@ def test_smoluchowski_is_the_late_limit():
 def test_refuses_what_is_not_positive(name):
     with pytest.raises(ama.InputError, match=name):
         HarmonicBath(**{name: -1})
+
+
+def test_long_times_keep_their_digits():
+    # free particle: ⟨ΔR²⟩ = 2D [t − τ_P (1 − e^{−t/τ_P})], equation (56)
+    bath = HarmonicBath(mass=500.0, friction=300.0)
+    t = np.array([0.1, 10.0, 500.0])
+    tau = bath.tau_momentum
+    expected = 2.0 * bath.diffusion * (t - tau * (1.0 - np.exp(-t / tau)))
+    np.testing.assert_allclose(bath.fokker_planck(t).covariance[:, 0, 0], expected, rtol=1e-9)
