@@ -154,6 +154,21 @@ def test_umbrella_is_a_trap_at_a_place():
     assert not system.conserves_momentum
 
 
+def test_umbrella_finds_the_force_that_pulls_on_it():
+    """k (⟨R⟩ − c) in an umbrella against −∂U/∂R of a trap at ⟨R⟩."""
+    trap = HarmonicTrap(300.0)
+    inner = argon_nanoparticle(**SMALL, host_friction=1.0, potential=trap)
+    stiffness, centre = 3000.0, np.array([0.2, 0.0, 0.0])
+    engine = engine_of(umbrella(inner, centre, stiffness), seed=3)
+    masses = engine.masses[engine.particle]
+    visited = np.array([masses @ engine.step().positions[engine.particle] for _ in range(3000)]) / masses.sum()
+    mean = visited[500:].mean(axis=0)
+    measured = stiffness * (mean - centre)
+    # R scatters by √(kT/k) = 0.025 nm and forgets in 0.1 ps: ± 0.0016 nm over 50 ps, ± 5 kJ/mol/nm in the force
+    np.testing.assert_allclose(measured, trap.force(mean), atol=20.0)
+    assert measured[0] < -30.0
+
+
 # -- systems ----------------------------------------------------------------------------------------------
 
 

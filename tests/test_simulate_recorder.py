@@ -322,6 +322,9 @@ def test_a_live_run_grows_pauses_goes_on_and_stops(live, tmp_path):
     loaded = ama.load(tmp_path / "live.h5md")
     assert loaded.n_frames == live.trajectory().n_frames
     assert loaded.metadata["seed"] == 4
+    saved = ama.load_series(tmp_path / "live.h5md")
+    np.testing.assert_array_equal(saved.momentum, series.momentum)
+    np.testing.assert_array_equal(saved.net_force, series.net_force)
     with pytest.raises(AmaError, match="stopped"):
         live.start()
     with pytest.raises(AmaError, match="stopped"):

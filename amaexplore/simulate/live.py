@@ -246,8 +246,13 @@ class LiveRun:
         return LiveEstimate(duration, theta.friction, theta.friction_std, relative, more, goal, theta)
 
     def save(self, path):
-        """Write the frames so far as H5MD."""
-        return self.trajectory().save(path)
+        """Write an H5MD file: the frames so far, and R, P and F at every step (`amaexplore.load_series` reads them)."""
+        from .recorder import write_series
+
+        self._need_steps(2)
+        series = self.series()
+        self.trajectory().save(path)
+        write_series(path, series)
 
     def _need_steps(self, n_steps):
         if self.recording.n_steps < n_steps:

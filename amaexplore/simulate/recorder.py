@@ -21,7 +21,7 @@ from ..units import BOLTZMANN
 from .dynamics import Snapshot
 from .recording import Recording
 
-__all__ = ["Checkpoint", "H5MDRecorder", "H5MDReporter", "recorded_series", "recover"]
+__all__ = ["Checkpoint", "H5MDRecorder", "H5MDReporter", "recorded_series", "recover", "write_series"]
 
 FLUSH_EVERY = 256  # steps between flushes: what a crash can cost
 CHECKPOINT_EVERY = 2048  # steps
@@ -130,10 +130,7 @@ class H5MDRecorder:
         group = observables.create_group(name)
         values = group.create_dataset("value", (0, *shape), np.float64, maxshape=(None, *shape), chunks=(1024, *shape))
         values.attrs["unit"] = unit
-        # H5MD's fixed interval: a scalar, the increment from one row to the next
-        group["step"] = np.int64(1)
-        group["time"] = self.system.timestep
-        group["time"].attrs["unit"] = "ps"
+        _fixed_interval(group, self.system.timestep)
 
     def _resumed(self):
         state = self._file.get(f"{OWN_GROUP}/checkpoint")
@@ -304,6 +301,38 @@ def recorded_series(path):
         **{name: values[:n_steps] for name, values in columns.items()},
         **facts,
     )
+
+
+def write_series(path, series, temperature=None):
+    """Add R, P and F at every step to an H5MD file that is complete, where `recorded_series` finds them.
+
+    Parameters
+    ----------
+    path : str or Path
+    series : OrderParameters
+        Evenly spaced, of one run.
+    temperature : ndarray, shape (n_steps,), K, optional
+    """
+    columns = {name: series.require(name) for name in _SERIES}
+    columns["temperature"] = np.full(series.n_frames, series.temperature) if temperature is None else temperature
+    with h5py.File(path, "r+") as file:
+        observables = file.create_group(OBSERVABLES)
+        for name, values in columns.items():
+            group = observables.create_group(name)
+            group["value"] = values
+            group["value"].attrs["unit"] = _SERIES.get(name, "K")
+            _fixed_interval(group, series.timestep)
+        facts = {"mass": series.mass, "n_atoms": series.n_atoms, "total_mass": series.total_mass}
+        observables.attrs["description"] = json.dumps(
+            {**facts, "label": series.label, "zero_total_momentum": bool(series.zero_total_momentum)}
+        )
+
+
+def _fixed_interval(group, timestep):
+    """H5MD's clock of a row per step: a scalar, the increment from one row to the next."""
+    group["step"] = np.int64(1)
+    group["time"] = timestep
+    group["time"].attrs["unit"] = "ps"
 
 
 class H5MDReporter:
