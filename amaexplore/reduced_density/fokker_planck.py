@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..errors import InputError, Notice
+from ..threads import one_blas_thread
 from ..units import thermal_energy
 from .density import PhaseSpaceDensity
 from .generator import generator
@@ -107,8 +108,9 @@ class FokkerPlanck:
             raise InputError("FokkerPlanck does not take absorbing ends yet; use reflecting or periodic ones.")
         times = check_times(times)
         start, notices = initial_density((self.grid,), initial)
-        run, modes, doubts = self._solve(start, times, progress)
-        return self._result(run, modes, times, start, self.warnings + notices + doubts)
+        with one_blas_thread():
+            run, modes, doubts = self._solve(start, times, progress)
+            return self._result(run, modes, times, start, self.warnings + notices + doubts)
 
     def _solve(self, start, times, progress):
         modes, first = self._choose_modes(start)
