@@ -455,7 +455,8 @@ def _cell_columns(table):
 
 def _without_jumps(path, box):
     """R with the shortest periodic image of each step."""
-    runs, boxes = np.atleast_3d(path.T).T.copy(), np.atleast_3d(box.T).T.reshape(-1, path.shape[-2], 3, 3)
+    n_frames = path.shape[-2]
+    runs, boxes = path.reshape(-1, n_frames, 3).copy(), box.reshape(-1, n_frames, 3, 3)
     for run, cells in zip(runs, boxes):
         steps = np.array([minimum_image(step, cell) for step, cell in zip(np.diff(run, axis=0), cells[1:])])
         run[1:] = run[0] + np.cumsum(steps.reshape(-1, 3), axis=0)
@@ -540,7 +541,7 @@ def _note_jumps(arrays, notices):
     if "centre_of_mass" not in arrays:
         return
     steps = np.abs(np.diff(arrays["centre_of_mass"], axis=-2))
-    if steps.size and steps.max() > 0.5 and steps.max() > 50.0 * np.median(steps):
+    if steps.size and steps.max() > 0.5 and steps.max() > 10.0 * np.median(steps):
         notices.append(
             Notice(
                 "position_jumps",
