@@ -78,6 +78,23 @@ def test_force_with_the_momentum_held_has_a_true_plateau():
         assert result.friction == pytest.approx(system.friction, rel=0.2)
 
 
+def test_momentum_stored_but_held_is_recognised():
+    system = bed("free, one mode")
+    held = system.sample_held(seed=3, n_replicas=20, n_frames=3000)
+    for constant in (0.0, 5.0):
+        series = ama.OrderParameters.from_arrays(
+            timestep=held.timestep,
+            mass=held.mass,
+            net_force=held.net_force,
+            momentum=np.full(held.net_force.shape, constant),
+            temperature=240.0,
+        )
+        result = ama.theta(series)
+        assert result.estimator == "window"
+        assert result.friction == pytest.approx(system.friction, rel=0.15)
+        assert "force_is_not_momentum_change" in {notice.code for notice in result.warnings}
+
+
 @pytest.mark.parametrize("name", BEDS)
 def test_kernel_estimator_meets_the_exact_coefficients(name):
     """The full calibration is in test_transport_calibration.py; this is one seed of each bed."""

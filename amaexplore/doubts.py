@@ -1,0 +1,149 @@
+"""What a user should know about a coefficient before believing it: notices with numbers."""
+
+import numpy as np
+
+from .errors import Notice
+from .units import BOLTZMANN
+
+__all__ = ["COARSEST_STEP", "LARGEST_ERROR", "LARGEST_MISFIT", "SHORTEST_BLOCK", "doubts"]
+
+LARGEST_ERROR = 0.2  # relative; above it a result says so
+COARSEST_STEP = 0.3  # h √(⟨FF⟩/⟨PP⟩); above it the frames are too far apart for the force
+SHORTEST_BLOCK = 10  # τ_P; blocks of one run must be longer to count as independent
+LARGEST_MISFIT = 0.25  # of the drop of ⟨PP⟩ as integrated from ⟨FP⟩; above it F is not dP/dt
+
+
+def doubts(bench, kind, entry, curve, index, plateau, proposed):
+    """Notices about one coefficient read from one curve.
+
+    Parameters
+    ----------
+    bench : Correlations
+    kind : str
+        ``"gamma"`` or ``"theta"``.
+    entry : Estimator
+    curve : RunningCurve
+    index : int
+        Lag at which it is read.
+    plateau : bool
+        Whether the curve is flat there.
+    proposed : bool
+        Whether the window was proposed, not given.
+
+    Returns
+    -------
+    tuple of Notice
+    """
+    found = [
+        *bench.series.warnings,
+        _no_plateau(bench, kind, entry, index, plateau, proposed),
+        _large_error(kind, curve, index),
+    ]
+    if entry.name == "kernel":
+        found += [_coarse_frames(bench), _short_blocks(bench, kind, curve, index), _mean_force_taken_off(bench)]
+    found += [_force_is_not_momentum_change(bench), _host_recoil(bench, kind, entry)]
+    if kind == "theta" or entry.gamma is None:
+        found.append(_temperature(bench))
+    return tuple(notice for notice in found if notice is not None)
+
+
+def _no_plateau(bench, kind, entry, index, plateau, proposed):
+    if plateau or not (proposed or 2 * index < len(bench.lags)):
+        return None
+    what = "No plateau was found" if proposed else "The running integral still changes after the window"
+    return Notice(
+        "no_plateau",
+        f"{what} ({kind}, estimator {entry.name}): read at {bench.lags[index]:.4g} ps the number depends on the choice. "
+        "A longer run, more replicas, or dynamics with the momentum held would show one.",
+    )
+
+
+def _large_error(kind, curve, index):
+    value, std = curve.isotropic[index], curve.isotropic_std[index]
+    relative = abs(std / value) if value else float("inf")
+    if relative <= LARGEST_ERROR:
+        return None
+    if not np.isfinite(relative):
+        return Notice("large_error", f"The error of {kind} could not be estimated from these data.")
+    more = (relative / 0.1) ** 2
+    return Notice(
+        "large_error",
+        f"{kind} is known to {100 * relative:.0f} % only; about {more:.0f} times more data would give 10 %.",
+    )
+
+
+def _coarse_frames(bench):
+    c = bench._correlators
+    norm = np.trace(c.momentum_norm[0])
+    coarse = bench.timestep * np.sqrt(np.trace(c.force_norm[0]) / norm) if norm > 0 else 0.0
+    if coarse <= COARSEST_STEP:
+        return None
+    return Notice(
+        "coarse_frames",
+        f"Frames {bench.timestep:.4g} ps apart are far apart for this force: h √(⟨FF⟩/⟨PP⟩) = {coarse:.2f}, and the memory "
+        f"kernel needs less than {COARSEST_STEP}. Store frames more often.",
+    )
+
+
+def _short_blocks(bench, kind, curve, index):
+    c, theta = bench._correlators, curve.isotropic[index]
+    if c.n_blocks == 1 or kind != "theta" or not theta > 0:
+        return None
+    block = bench.timestep * c.n_frames / c.n_blocks
+    needed = SHORTEST_BLOCK * bench.series.mass * BOLTZMANN * bench.temperature[0] / theta
+    if not block < needed:
+        return None
+    return Notice(
+        "short_blocks",
+        f"The errors come from {c.n_blocks} blocks of {block:.3g} ps in each run, shorter than {SHORTEST_BLOCK} τ_P = "
+        f"{needed:.3g} ps, so they are too small. Use longer runs or more replicas.",
+    )
+
+
+def _mean_force_taken_off(bench):
+    if bench._took_off is None:
+        return None
+    return Notice(
+        "mean_force_taken_off",
+        "With a mean force f^th(R) taken off the plateau appears, without it the integral keeps rising: the particle counts "
+        "as confined, though its displacement does not show it yet.",
+        "info",
+    )
+
+
+def _force_is_not_momentum_change(bench):
+    explained = bench.force_is_momentum_change
+    # NaN: one of the two is not there, so there is nothing to compare
+    if np.isnan(explained) or abs(explained - 1.0) <= LARGEST_MISFIT:
+        return None
+    return Notice(
+        "force_is_not_momentum_change",
+        f"The net force explains {100 * explained:.0f} % of the decay of ⟨PP⟩: F is not dP/dt in this data (constraints, "
+        "thermostat, momentum held, or frames too far apart), so the memory kernel cannot be had.",
+    )
+
+
+def _host_recoil(bench, kind, entry):
+    if kind != "gamma" or entry.gamma is None or bench.recoil == 1.0:
+        return None
+    return Notice(
+        "zero_total_momentum",
+        f"The whole system's momentum is zero, so the host recoils: the integral was multiplied by (m/μ)² = {bench.recoil:.4g}.",
+        "info",
+    )
+
+
+def _temperature(bench):
+    value, source = bench.temperature
+    if source == "momentum of the nanoparticle":
+        return Notice(
+            "temperature_from_momentum",
+            f"No temperature was given: {value:.4g} K was taken from the particle's own momentum, which is uncertain for a "
+            "short run. Give temperature=.",
+        )
+    if source == "unknown":
+        return Notice(
+            "no_temperature",
+            "No temperature is known, so friction and diffusion cannot be had from θ; give temperature=.",
+        )
+    return None

@@ -1,0 +1,407 @@
+"""Correlations of one series, computed once, and every coefficient that can be read from them."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy import fft
+
+from .coefficients import positive_number
+from .correlation import force_correlation, lag_index, momentum_correlation
+from .correlators import Correlators
+from .doubts import LARGEST_MISFIT, doubts
+from .errors import InputError, InsufficientDataError
+from .green_kubo import ESTIMATORS
+from .running import RESULTS, UNITS, RunningCurve
+from .thermal_force import MeanForce, confined_axes, force_field
+from .units import BOLTZMANN
+
+__all__ = ["Correlations", "given_window"]
+
+FEWEST_LAGS, MOST_LAGS = 64, 20_000
+SERIES = ("centre_of_mass", "momentum", "net_force")
+
+
+def given_window(window):
+    """A window as a float, or None.
+
+    Raises
+    ------
+    InputError
+        It is not a number.
+    """
+    if window is None:
+        return None
+    if isinstance(window, bool) or not isinstance(window, int | float | np.number):
+        raise InputError(f"window must be a time in ps, or None for a proposal; got {window!r}.")
+    return float(window)
+
+
+class Correlations:
+    """Correlations of one series up to some lag, and every coefficient that can be read from them.
+
+    Made by `prepare`. Reading a coefficient at another window only indexes.
+
+    Parameters
+    ----------
+    series : OrderParameters
+    temperature : float, K, or None
+    mean_force : "auto", None, callable or MeanForce
+    isotropic : bool
+    max_lag, window : float, ps, or None
+    """
+
+    def __init__(self, series, temperature, mean_force, isotropic, max_lag, window):
+        self.series = series
+        self.isotropic = bool(isotropic)
+        self.mean_force = mean_force
+        self._temperature = None if temperature is None else positive_number(temperature, "temperature")
+        self._fields = tuple(name for name in ("momentum", "net_force") if series.has(name))
+        # with neither velocities nor forces there are still displacements
+        self._even = series.even(*(self._fields or ("centre_of_mass",))).synchronised()
+        self.timestep = self._even.timestep
+        if self._even.n_frames < 8:
+            raise InsufficientDataError(
+                f"The series holds {self._even.n_frames} frames; correlations need at least 8, and hundreds for a number "
+                "one can trust."
+            )
+        self._n_lags = self._choose_lags(max_lag, window)
+        self._fixed_lags = max_lag is not None
+        self._curves = {}
+        self._settled = self._looked_further = False
+        self._took_off = None  # axes whose mean force is taken off although the displacement did not show confinement
+        self._may_take_off = isinstance(mean_force, str) and len(self._fields) == 2 and self._has_positions
+
+    # -- how far ---------------------------------------------------------------------------------------
+
+    @property
+    def _farthest(self):
+        """Most lags the data support: pairs from at least half of each run."""
+        return max(4, self._even.n_frames // 2)
+
+    def _choose_lags(self, max_lag, window):
+        n_frames = self._even.n_frames
+        if max_lag is not None:
+            return lag_index(self.timestep, n_frames, max_lag, "max_lag") + 1
+        wanted = min(max(FEWEST_LAGS, 5 * self._decay_index()), n_frames // 4, MOST_LAGS)
+        if window is not None:
+            index = lag_index(self.timestep, n_frames, window, "window")
+            # twice the window shows what a longer one would give
+            wanted = max(wanted, min(2 * index + 1, n_frames - 1), index + 1)
+        return max(4, wanted)
+
+    def _decay_index(self):
+        """First lag at which the correlation of the momentum (of the force, where that is held) is below 1/e."""
+        moving = [name for name in self._fields if np.ptp(self._even.replicas(name), axis=1).any()]
+        if not moving:
+            return self._even.n_frames // 32
+        values = self._even.replicas(moving[0]).transpose(0, 2, 1)
+        n_lags = min(self._farthest, MOST_LAGS)
+        length = fft.next_fast_len(values.shape[-1] + n_lags, real=True)
+        power = np.square(np.abs(fft.rfft(values, length))).sum(axis=(0, 1))
+        curve = fft.irfft(power, length)[:n_lags] / (values.shape[-1] - np.arange(n_lags))
+        below = curve < curve[0] / np.e
+        return int(np.argmax(below)) if below.any() else n_lags // 4
+
+    # -- the correlations ------------------------------------------------------------------------------
+
+    @property
+    def lags(self):
+        """Shape (n_lags,), ps."""
+        return self.timestep * np.arange(self._n_lags)
+
+    @cached_property
+    def momentum(self):
+        """`CorrelationFunction` of the momentum up to the longest lag."""
+        return momentum_correlation(self._even, max_lag=self.lags[-1])
+
+    @cached_property
+    def force(self):
+        """`CorrelationFunction` of the force up to the longest lag, its mean taken off."""
+        return force_correlation(self._even, max_lag=self.lags[-1])
+
+    @cached_property
+    def _correlators(self):
+        series = self._even
+        arrays = {name: series.replicas(name) if series.has(name) else None for name in SERIES}
+        return Correlators(
+            self.timestep,
+            self._n_lags,
+            mass=series.mass,
+            momentum=arrays["momentum"],
+            force=arrays["net_force"],
+            mean_force=self._force_field if series.has("net_force") else None,
+            position=arrays["centre_of_mass"] if self._has_positions else None,
+            axes_as_groups=self.isotropic,
+        )
+
+    @cached_property
+    def _force_field(self):
+        """F^th(R) at every frame, shape (n_replicas, n_frames, 3), or None where nothing is to be taken off."""
+        if self.mean_force is None:
+            return None
+        if isinstance(self.mean_force, str) and self.mean_force == "auto":
+            axes = self.confined if self._took_off is None else self._took_off
+            return force_field(self._even, np.flatnonzero(axes)) if axes.any() else None
+        if not callable(self.mean_force):
+            raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
+        position, force = self._even.replicas("centre_of_mass"), self._even.replicas("net_force")
+        if isinstance(self.mean_force, MeanForce):
+            direction = self.mean_force.direction
+            return self.mean_force.at(position @ direction)[..., None] * direction
+        values = np.asarray(self.mean_force(position), dtype=float)
+        if values.shape != force.shape or not np.isfinite(values).all():
+            raise InputError(
+                f"mean_force returned an array of shape {values.shape}; expected finite values of shape {force.shape}."
+            )
+        return values
+
+    @cached_property
+    def confined(self):
+        """Along which axes the particle stays in a bounded region, shape (3,) bool."""
+        return confined_axes(self._even)[0] if self._has_positions else np.zeros(3, dtype=bool)
+
+    @cached_property
+    def _has_positions(self):
+        return self.series.has("centre_of_mass") and bool(np.isfinite(self._even.centre_of_mass).all())
+
+    # -- temperature -----------------------------------------------------------------------------------
+
+    @cached_property
+    def temperature(self):
+        """(value in K, source); NaN where nothing tells it."""
+        if self._temperature is not None:
+            return self._temperature, "given"
+        if self.series.temperature is not None and np.isfinite(self.series.temperature):
+            return float(self.series.temperature), "velocities of the atoms"
+        if self.series.has("momentum"):
+            value = self._even.kinetic_temperature
+            if value > 0:
+                return value, "momentum of the nanoparticle"
+        return float("nan"), "unknown"
+
+    # -- consistency of P and F ------------------------------------------------------------------------
+
+    @cached_property
+    def force_is_momentum_change(self):
+        """How much of the drop of ⟨P(0)P(s)⟩ the force explains: 1 where F = dP/dt, NaN where not known."""
+        if len(self._fields) < 2:
+            return float("nan")
+        c = self._correlators
+        momentum = np.einsum("aan->n", c.momentum[0])
+        if momentum[0] <= 0:
+            return 0.0
+        change = np.einsum("aan->n", c.derivative[0])
+        below = momentum < 0.5 * momentum[0]
+        index = max(1, int(np.argmax(below)) if below.any() else int(np.argmin(momentum)))
+        drop = momentum[index] - momentum[0]
+        explained = self.timestep * (change[: index + 1].sum() - 0.5 * (change[0] + change[index]))
+        return float(explained / drop) if drop else 0.0
+
+    @property
+    def default_estimator(self):
+        """``"kernel"`` where F = dP/dt holds in the data, else ``"window"``."""
+        consistent = abs(self.force_is_momentum_change - 1.0) <= LARGEST_MISFIT
+        return "kernel" if consistent else "window"
+
+    # -- coefficients ----------------------------------------------------------------------------------
+
+    def gamma(self, window=None, estimator=None):
+        """γ at a window (ps), or at a proposed one: a `Gamma`."""
+        return self._coefficient("gamma", window, estimator)
+
+    def theta(self, window=None, estimator=None):
+        """θ at a window (ps), or at a proposed one: a `Theta`."""
+        return self._coefficient("theta", window, estimator)
+
+    def left_out(self, kind, estimator=None):
+        """Isotropic running coefficient with one group left out, in raw units, shape (n_groups, n_lags).
+
+        Parameters
+        ----------
+        kind : str
+            ``"gamma"`` or ``"theta"``.
+        estimator : str, optional
+        """
+        return self._curve(kind, self._estimator(kind, estimator)).left_out.mean(axis=1)
+
+    def table(self, window=None, estimators=None):
+        """Estimators side by side.
+
+        Parameters
+        ----------
+        window : float, ps, optional
+            For all of them; default, each with its own proposal.
+        estimators : sequence of str, optional
+            Default: all that read a running curve, so not "stacie", which takes seconds.
+
+        Returns
+        -------
+        list of dict
+            Keys estimator, label, measures, note (why a number is missing), and where they can be had gamma, gamma_std,
+            diffusion, diffusion_std, gamma_window, gamma_plateau, theta_raw, theta_raw_std, friction, friction_std,
+            theta_window, theta_plateau.
+        """
+        if estimators is None:
+            estimators = [name for name, entry in ESTIMATORS.items() if entry.direct is None]
+        return [self._row(name, window) for name in estimators]
+
+    def _row(self, name, window):
+        entry = self._known(name)
+        row = {"estimator": name, "label": entry.label, "measures": entry.measures, "note": ""}
+        try:
+            result = self.gamma(window, name)
+            row |= {"gamma": result.isotropic, "gamma_std": result.isotropic_std}
+            row |= {"diffusion": result.diffusion, "diffusion_std": result.diffusion_std}
+            row |= {"gamma_window": result.window, "gamma_plateau": result.plateau}
+        except InputError as error:
+            row["note"] = str(error)
+        try:
+            result = self.theta(window, name)
+            row |= {"theta_raw": result.isotropic_raw, "theta_raw_std": result.isotropic_raw_std}
+            row |= {"friction": result.friction, "friction_std": result.friction_std}
+            row |= {"theta_window": result.window, "theta_plateau": result.plateau}
+        except InputError as error:
+            row["note"] = str(error)
+        return row
+
+    def _coefficient(self, kind, window, estimator):
+        window = given_window(window)
+        entry = self._estimator(kind, estimator)
+        if entry.direct is not None:
+            return self._direct(kind, entry)
+        if window is not None:
+            index = lag_index(self.timestep, self._even.n_frames, window, "window")
+            self._reach(index)
+        elif entry.name == "kernel":
+            self._settle(entry)
+        elif kind == "gamma" and entry.rule == "before decay":
+            self._look_further(entry)
+        curve = self._curve(kind, entry)
+        if window is None:
+            proposal = self._proposal(kind, entry)
+            index, reason, plateau = proposal.index, proposal.reason, proposal.found
+        else:
+            reason, plateau = "given", curve.stays(index)
+        return curve.read(index, reason, plateau, doubts(self, kind, entry, curve, index, plateau, window is None))
+
+    def _estimator(self, kind, name):
+        entry = self._known(self.default_estimator if name is None else name)
+        for needed in entry.needs[kind]:
+            self.series.require(needed)
+        return entry
+
+    @staticmethod
+    def _known(name):
+        try:
+            return ESTIMATORS[name]
+        except (KeyError, TypeError):
+            raise InputError(f"No estimator {name!r}; there are {', '.join(ESTIMATORS)}.") from None
+
+    def _direct(self, kind, entry):
+        """A coefficient without a running curve: constant over all lags, read at the estimator's own time."""
+        if entry.name not in self._curves:
+            self._curves[entry.name] = entry.direct(self._correlators)
+        value, std, time = self._curves[entry.name]
+        value, std = self.recoil * value, self.recoil * std
+        if kind == "theta":
+            other = (self.series.mass * BOLTZMANN * self.temperature[0]) ** 2 / value / self.series.epsilon
+            value, std = other, other * std / value
+        n_lags = self._n_lags
+        return RESULTS[kind](
+            tensor=value * np.eye(3),
+            tensor_std=np.where(np.eye(3, dtype=bool), np.sqrt(3.0) * std, np.nan),
+            isotropic=value,
+            isotropic_std=std,
+            lags=self.lags,
+            running=np.broadcast_to(value * np.eye(3), (n_lags, 3, 3)).copy(),
+            running_std=np.broadcast_to(
+                np.where(np.eye(3, dtype=bool), np.sqrt(3.0) * std, np.nan), (n_lags, 3, 3)
+            ).copy(),
+            running_isotropic=np.full(n_lags, value),
+            running_isotropic_std=np.full(n_lags, std),
+            window=time,
+            window_reason="none is used: a model of the spectrum; given is the correlation time it found",
+            estimator=entry.name,
+            unit=UNITS[kind],
+            systematic=float("nan"),
+            plateau=True,
+            n_groups=3 * self._even.n_replicas,
+            **self._shared,
+        )
+
+    @property
+    def _shared(self):
+        """What every result of this series has in common."""
+        return dict(
+            mass=self.series.mass,
+            effective_mass=self.series.effective_mass,
+            epsilon=self.series.epsilon,
+            temperature=self.temperature[0],
+            temperature_source=self.temperature[1],
+            label=self.series.label,
+        )
+
+    def _settle(self, entry):
+        """Where the memory kernel's integral shows no plateau: take F^th(R) off, or look at longer lags.
+
+        A mean force that was overlooked makes the integral rise without end, so a plateau that appears when
+        it is taken off is evidence for it. Done once.
+        """
+        if self._settled:
+            return
+        self._settled = True
+        while not self._curve("theta", entry).proposal.found:
+            if self._may_take_off:
+                self._took_off = np.ones(3, dtype=bool)
+                self._forget()
+                if self._curve("theta", entry).proposal.found:
+                    return
+                self._took_off = None
+            elif 2 * self._n_lags > min(self._even.n_frames // 4, MOST_LAGS) or self._fixed_lags:
+                return
+            else:
+                self._n_lags *= 2
+            self._may_take_off = False
+            self._forget()
+
+    def _look_further(self, entry):
+        """∫⟨PP⟩ settles only after several τ_P: once, look at twice the lags where it has not settled yet."""
+        longest = min(self._even.n_frames // 4, MOST_LAGS)
+        if self._looked_further or self._fixed_lags or 2 * self._n_lags > longest:
+            return
+        self._looked_further = True
+        if not self._curve("gamma", entry).proposal.found:
+            self._n_lags *= 2
+            self._forget()
+
+    def _reach(self, index):
+        """Make the lags long enough for ``index``, and where possible for twice it."""
+        if index >= self._n_lags:
+            self._n_lags = max(index + 1, min(2 * index + 1, self._even.n_frames - 1))
+            self._forget()
+
+    def _forget(self):
+        self._curves.clear()
+        for name in ("_correlators", "_force_field", "momentum", "force", "force_is_momentum_change"):
+            self.__dict__.pop(name, None)
+
+    def _curve(self, kind, entry):
+        key = (kind, entry.name)
+        if key not in self._curves:
+            self._curves[key] = RunningCurve(self, kind, entry)
+        return self._curves[key]
+
+    def _proposal(self, kind, entry):
+        native = kind if getattr(entry, kind) else ("theta" if kind == "gamma" else "gamma")
+        return self._curve(native, entry).proposal
+
+    @property
+    def recoil(self):
+        """(m/μ)², by which ∫⟨PP⟩ is too small in a box of zero total momentum."""
+        return (self.series.mass / self.series.effective_mass) ** 2
+
+    def __repr__(self):
+        return (
+            f"Correlations({self.series.label or 'series'}: {len(self.lags)} lags up to {self.lags[-1]:.4g} ps, "
+            f"{self._even.n_replicas} × {self._even.n_frames} frames)"
+        )
