@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .confinement import confined_axes
 from .errors import AmaError, InputError, Notice
 from .results import Result
-from .thermal_force import confined_axes
 from .transport import prepare
 from .uncertainty import jackknife_std
 from .units import BOLTZMANN

@@ -6,19 +6,21 @@ import numpy as np
 from scipy import fft
 
 from .coefficients import positive_number
+from .confinement import confined_axes
 from .correlation import force_correlation, lag_index, momentum_correlation
 from .correlators import Correlators
 from .doubts import LARGEST_MISFIT, doubts
 from .errors import InputError, InsufficientDataError
+from .force_matching import force_field
 from .green_kubo import ESTIMATORS
+from .order_parameters import SERIES
 from .running import RESULTS, UNITS, RunningCurve
-from .thermal_force import MeanForce, confined_axes, force_field
+from .thermal_force import MeanForce
 from .units import BOLTZMANN
 
 __all__ = ["Correlations", "given_window"]
 
 FEWEST_LAGS, MOST_LAGS = 64, 20_000
-SERIES = ("centre_of_mass", "momentum", "net_force")
 
 
 def given_window(window):

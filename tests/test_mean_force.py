@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import amaexplore as ama
+from amaexplore.confinement import confined_axes
 from amaexplore.errors import InputError, InsufficientDataError, MissingFieldError
 from amaexplore.synthetic import GeneralizedLangevin, bed
-from amaexplore.thermal_force import confined_axes
 
 
 @pytest.mark.parametrize("name", ["trap, τ_R = 3 τ_P", "double well"])
