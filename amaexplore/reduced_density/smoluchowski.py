@@ -7,11 +7,14 @@ import numpy as np
 from ..errors import InputError, Notice
 from .density import ReducedDensity
 from .generator import generator
+from .force_field import sample_force, sample_potential
 from .grid import as_grids
 from .initial import check_times, initial_density
-from .landscape import check_temperature, coefficient_on_faces, landscape
+from .landscape import RELEVANT, WARN_STEP, check_temperature, coefficient_on_faces, landscape
 from .passage import Passage
+from .projection import gradient_energy
 from .propagation import propagate
+from .splitting import axis_generators, propagate_split
 
 __all__ = ["Smoluchowski"]
 
@@ -30,6 +33,9 @@ class Smoluchowski:
         f^th: the drift is βD f^th, so a positive force drives towards larger R.
     potential : float, ndarray on the cells, or callable, kJ/mol, optional
         U with f^th = −∂U/∂R, instead of ``mean_force``. Neither of the two: no force.
+        With several axes: callables get one position array per axis; ``diffusion`` may also be one number or array
+        per axis; ``mean_force`` is one array per axis (or a callable that returns them), of which the part that is
+        the gradient of a potential is kept and the rest reported.
     temperature : float, K
 
     Attributes
@@ -58,16 +64,31 @@ class Smoluchowski:
 
     def __init__(self, grid, diffusion, *, mean_force=None, potential=None, temperature):
         self.grids = as_grids(grid)
-        if len(self.grids) != 1:
-            raise InputError("Several axes are not available yet; give one Grid.")
-        self.grid = self.grids[0]
+        self.grid = self.grids[0] if len(self.grids) == 1 else self.grids
         self.temperature = check_temperature(temperature)
-        self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
-        self.face_diffusion = coefficient_on_faces("diffusion", diffusion, self.grid, "nm²/ps")
-        self.generator = generator(self.landscape, self.face_diffusion)
-        self.warnings = self.landscape.warnings
+        if len(self.grids) == 1:
+            self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
+            self.face_diffusion = coefficient_on_faces("diffusion", diffusion, self.grid, "nm²/ps")
+            self.generator = generator(self.landscape, self.face_diffusion)
+            self.warnings = self.landscape.warnings
+        else:
+            self._set_up_axes(diffusion, mean_force, potential)
 
-    def evolve(self, initial, times, *, scheme=None):
+    def _set_up_axes(self, diffusion, mean_force, potential):
+        if mean_force is not None and potential is not None:
+            raise InputError("Give either mean_force or potential, not both: they say the same thing twice.")
+        self.warnings, self.removed_force = (), 0.0
+        if mean_force is not None:
+            projection = gradient_energy(self.grids, sample_force(self.grids, mean_force), self.temperature)
+            self.energy, self.removed_force = projection.energy, projection.removed
+            self.warnings = projection.warnings
+        else:
+            self.energy = sample_potential(self.grids, 0.0 if potential is None else potential, self.temperature)
+        self.energy = self.energy - self.energy.min()
+        self.warnings += _check_axes(self.grids, self.energy)
+        self.axis_generators = axis_generators(self.grids, self.energy, _axis_diffusion(self.grids, diffusion))
+
+    def evolve(self, initial, times, *, scheme=None, progress=None):
         """The density at all ``times``.
 
         Parameters
@@ -77,7 +98,8 @@ class Smoluchowski:
         times : array_like, ps
             Ascending; the initial density holds at time zero.
         scheme : str, optional
-            See `propagation.propagate`.
+            See `propagation.propagate`; one axis only.
+        progress : callable, optional
 
         Returns
         -------
@@ -90,12 +112,28 @@ class Smoluchowski:
         """
         times = check_times(times)
         start, notices = initial_density(self.grids, initial)
+        if len(self.grids) > 1:
+            return self._evolve_axes(start, times, notices, progress)
         values, diagnostics = propagate(self.generator, start, times, scheme)
         probability = values.sum(axis=1) * self.grid.width
         diagnostics["probability_drift"] = float(np.abs(probability - 1.0).max()) if self.generator.conserves else None
         return ReducedDensity(
             times, values, self.grid, self.temperature, diagnostics, self.warnings + notices + self._reach(values)
         )
+
+    def _evolve_axes(self, start, times, notices, progress):
+        values, diagnostics = propagate_split(self.axis_generators, start, times, progress)
+        volume = float(np.prod([axis.width for axis in self.grids]))
+        if not any(axis.absorbing for axis in self.grids):
+            totals = values.reshape(len(times), -1).sum(axis=1) * volume
+            diagnostics["probability_drift"] = float(np.abs(totals - 1.0).max())
+        if self.removed_force:
+            diagnostics["removed_force"] = self.removed_force
+        return ReducedDensity(times, values, self.grids, self.temperature, diagnostics, self.warnings + notices)
+
+    def _one_axis(self, what):
+        if len(self.grids) > 1:
+            raise InputError(f"{what} is available along one axis; this equation has {len(self.grids)}.")
 
     def _reach(self, values):
         """Say when an artificial wall has been reached: a closed end where nothing in the landscape stops the density."""
@@ -119,14 +157,18 @@ class Smoluchowski:
 
         Returns
         -------
-        ndarray, shape (n_cells,), 1/nm
+        ndarray of the cells' shape, 1/nm^d
 
         Raises
         ------
         InputError
             Ends absorb: everything is lost in the end.
         """
-        if self.generator.equilibrium is None:
+        lossy = any(axis.absorbing for axis in self.grids)
+        if len(self.grids) > 1 and not lossy:
+            weights = np.exp(-np.minimum(self.energy, 745.0))
+            return weights / (weights.sum() * float(np.prod([axis.width for axis in self.grids])))
+        if lossy:
             raise InputError(
                 "With absorbing ends everything is lost in the end and nothing is stationary; ask relaxation_rates(1) "
                 "for the rate of loss, or use reflecting ends."
@@ -143,6 +185,7 @@ class Smoluchowski:
         -------
         ndarray, shape (k,)
         """
+        self._one_axis("relaxation_rates")
         most = self.grid.n_cells - int(self.generator.conserves)
         if k != int(k) or not 1 <= k <= most:
             raise InputError(f"relaxation_rates takes 1 to {most} on this grid; got {k!r}.")
@@ -166,11 +209,61 @@ class Smoluchowski:
         -------
         ndarray of the starts' shape; float for one start
         """
+        self._one_axis("mean_first_passage_time")
         return self._passage.mean_time(target, start)
 
     def stationary_current(self):
         """Probability current round a ring in its stationary state, turns per ps; zero on a line."""
+        self._one_axis("stationary_current")
         return self.generator.stationary_current
 
     def __repr__(self):
         return f"Smoluchowski({self.grid}, temperature={self.temperature:g})"
+
+
+def _axis_diffusion(grids, diffusion):
+    """D along each axis at the centres."""
+    shape = tuple(axis.n_cells for axis in grids)
+    if callable(diffusion):
+        diffusion = diffusion(*np.meshgrid(*(axis.centres for axis in grids), indexing="ij"))
+    try:
+        array = np.asarray(diffusion, dtype=float)
+        if array.shape == (len(grids), len(grids)) and shape != array.shape:
+            if np.abs(array - np.diag(np.diag(array))).max() > 1e-12 * np.abs(array).max():
+                raise InputError(
+                    "A diffusion tensor with mixed components is not available here: turn the axes to its principal ones, "
+                    "or sample with BrownianDynamics."
+                )
+            array = np.diag(array)
+        if array.shape == (len(grids),):
+            array = array.reshape(-1, *[1] * len(grids))
+        per_axis = np.array(np.broadcast_to(array, (len(grids), *shape)))
+    except InputError:
+        raise
+    except (TypeError, ValueError):
+        raise InputError(
+            f"diffusion is a number, one per axis, or values of shape {shape} on the cells; got shape {np.shape(diffusion)}."
+        ) from None
+    if not np.isfinite(per_axis).all() or per_axis.min() <= 0.0:
+        raise InputError(
+            f"diffusion must be positive and finite everywhere, in nm²/ps; its lowest value is {per_axis.min():.4g}."
+        )
+    return list(per_axis)
+
+
+def _check_axes(grids, energy):
+    worst = 0.0
+    for a, axis in enumerate(grids):
+        u = np.moveaxis(energy, a, 0)
+        step, relevant = np.abs(np.diff(u, axis=0)), u < RELEVANT
+        pairs = relevant[1:] & relevant[:-1]
+        worst = max(worst, float(step[pairs].max(initial=0.0)))
+    if worst <= WARN_STEP:
+        return ()
+    return (
+        Notice(
+            "steep_potential",
+            f"The energy changes by up to {worst:.3g} k_BT from one cell to the next (cell Péclet number; at most "
+            f"{WARN_STEP:g} wanted): use smaller cells.",
+        ),
+    )
