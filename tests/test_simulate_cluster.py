@@ -12,7 +12,9 @@ OPTIONS = {"duration": 4.0, "equilibration": 1.6, "n_replicas": 2, "seed": 8}
 PLACES = [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]
 
 
-def square(x):
+def square(x, progress):
+    if progress is not None:
+        progress(0.5)
     return x * x
 
 
@@ -50,6 +52,7 @@ def test_jobs_keep_their_order_and_progress_rises():
     seen = []
     assert run_jobs(square, [3, 1, 2], workers=1, progress=lambda f, t: seen.append(f)) == [9, 1, 4]
     assert seen == sorted(seen)
+    assert len(seen) == 6
 
     def stop(fraction, text):
         raise Cancelled("Stopped.")

@@ -296,12 +296,16 @@ def test_memory_time_of_an_exponential():
     assert memory_time(lags, late, 8000) == pytest.approx(2.0 * np.log(0.5 * np.e), abs=0.01)
 
 
-def test_sampling_with_the_particle_held_finds_the_trap(tmp_path):
+def test_sampling_with_the_particle_held_finds_the_trap():
     """f^th = −∂U/∂R in a trap, whose host is the same everywhere."""
     trap = HarmonicTrap(300.0)
     system = argon_nanoparticle(**SMALL, host_friction=1.0, potential=trap)
     places = np.array([[0.0, 0.0, 0.0], [0.2, 0.0, -0.1]])
-    result = sample_held(system, places, duration=10.0, equilibration=2.0, n_replicas=2, workers=1, seed=3)
+    seen = []
+    options = {"duration": 10.0, "equilibration": 2.0, "n_replicas": 2, "workers": 1, "seed": 3}
+    result = sample_held(system, places, progress=lambda fraction, text: seen.append(fraction), **options)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
     np.testing.assert_allclose(result.positions, places, atol=1e-12)
     assert np.abs((result.mean_force - trap.force(places)) / result.mean_force_std).max() < 4.0
     assert abs(result.mean_force[1, 0] + 60.0) < 15.0

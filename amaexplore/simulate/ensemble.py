@@ -46,8 +46,14 @@ class ReleaseRun:
     spread: np.ndarray
 
 
-def run_release(run):
+def run_release(run, progress=None):
     """R and P of a few released replicas.
+
+    Parameters
+    ----------
+    run : ReleaseRun
+    progress : callable, optional
+        Called with a fraction.
 
     Returns
     -------
@@ -76,6 +82,8 @@ def run_release(run):
             position[replica, frame] = masses @ snapshot.positions[particle] / mass
             momentum[replica, frame] = masses @ snapshot.velocities[particle]
             temperature.append(engine.kinetic_temperature(snapshot.velocities))
+            if progress is not None:
+                progress((replica + frame / run.n_frames) / run.n_replicas)
             if run.stride > 1 and frame + 1 < run.n_frames:
                 engine.run(run.stride - 1)
         engine.place(*held)

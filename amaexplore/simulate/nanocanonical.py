@@ -46,35 +46,50 @@ class HeldRun:
     platform: str | None = None
 
 
-def held_engine(run):
+def held_engine(run, progress=None):
     """An engine with the particle held at the run's position and equilibrated there."""
     engine = Engine(run.system, seed=run.seed, platform=run.platform)
     temperature = run.system.temperature
-    equilibrate(engine, duration=run.equilibration)
+    equilibrate(engine, duration=run.equilibration, progress=_without_text(progress, 0.0, 0.5))
     engine.hold("held")
     if run.position is not None:
         engine.move_particle(run.position, temperature=temperature)
-    settle_held(engine, run.equilibration)
+    settle_held(engine, run.equilibration, _without_text(progress, 0.5, 1.0))
     return engine
 
 
-def settle_held(engine, duration):
+def _without_text(progress, start, stop):
+    """A part of a job's bar, for what reports with a text."""
+    if progress is None:
+        return None
+    return lambda fraction, text="": progress(start + (stop - start) * fraction)
+
+
+def settle_held(engine, duration, progress=None):
     """Equilibrate what is around a held particle: velocities redrawn every half ps, then the mean energy."""
     temperature = engine.system.temperature
     stretch = max(1, round(0.5 / engine.timestep))
     n_stretches = max(4, round(duration / (stretch * engine.timestep)))
     energies = []
-    for _ in range(n_stretches):
+    for n in range(n_stretches):
         engine.redraw_velocities(temperature)
         engine.run(stretch)
         energies.append(engine.potential_energy())
+        if progress is not None:
+            progress((n + 1) / n_stretches)
     potential = np.mean(energies[n_stretches // 2 :])
     engine.set_total_energy(potential + 0.5 * engine.degrees_of_freedom * BOLTZMANN * temperature)
     engine.n_steps = 0
 
 
-def run_held(run):
+def run_held(run, progress=None):
     """The net force on a held nanoparticle at every step.
+
+    Parameters
+    ----------
+    run : HeldRun
+    progress : callable, optional
+        Called with a fraction.
 
     Returns
     -------
@@ -84,7 +99,8 @@ def run_held(run):
     centre : ndarray, shape (3,), nm
         Where R was held.
     """
-    engine = held_engine(run)
+    preparation = 2.0 * run.equilibration / (2.0 * run.equilibration + run.duration)
+    engine = held_engine(run, _without_text(progress, 0.0, preparation))
     n_steps = max(8, round(run.duration / engine.timestep))
     net_force = np.empty((n_steps, 3))
     temperature = 0.0
@@ -92,6 +108,8 @@ def run_held(run):
         snapshot = engine.step()
         net_force[n] = snapshot.forces[engine.particle].sum(axis=0)
         temperature += engine.kinetic_temperature(snapshot.velocities)
+        if progress is not None and n % 200 == 0:
+            progress(preparation + (1.0 - preparation) * n / n_steps)
     # what is left of a held place is rounding
     return net_force, temperature / n_steps, np.round(engine.centre_of_mass(), 12) + 0.0
 

@@ -18,12 +18,12 @@ def job_seed(seed, *place):
 
 
 def run_jobs(function, jobs, *, workers=None, client=None, progress=None, text="simulating"):
-    """Call ``function(job)`` for every job, in any order and anywhere; return the results in the order of the jobs.
+    """Call ``function(job, progress)`` for every job, in any order and anywhere; return the results in the order of the jobs.
 
     Parameters
     ----------
     function : callable
-        A module-level function.
+        A module-level function of a job and of a progress callable or None (given to it in this process only).
     jobs : list
         Each holds all its job needs (its seed included) and can be pickled.
     workers : int, optional
@@ -31,7 +31,7 @@ def run_jobs(function, jobs, *, workers=None, client=None, progress=None, text="
     client : distributed.Client, optional
         A Dask cluster instead.
     progress : callable, optional
-        Called after each job; may raise to cancel the rest.
+        Called after each job, and during one in this process; may raise to cancel the rest.
 
     Returns
     -------
@@ -43,9 +43,8 @@ def run_jobs(function, jobs, *, workers=None, client=None, progress=None, text="
     if workers == 1:
         results = []
         for n, job in enumerate(jobs):
-            _report(progress, n / len(jobs), text)
-            results.append(function(job))
-        _report(progress, 1.0, text)
+            results.append(function(job, _share_of(progress, n, len(jobs), text)))
+            _report(progress, (n + 1) / len(jobs), text)
         return results
     return _in_processes(function, jobs, workers, progress, text)
 
@@ -61,7 +60,7 @@ def _worker_count(workers, n_jobs):
 def _in_processes(function, jobs, workers, progress, text):
     # spawn: OpenMM's and numba's threads do not survive a fork
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    futures = [pool.submit(function, job) for job in jobs]
+    futures = [pool.submit(function, job, None) for job in jobs]
     try:
         waiting = set(futures)
         while waiting:
@@ -83,7 +82,7 @@ def _on_cluster(function, jobs, client, progress, text):
     from distributed import as_completed
 
     # pure=False: the scheduler must not take two jobs for one
-    futures = client.map(function, jobs, pure=False)
+    futures = client.map(function, jobs, [None] * len(jobs), pure=False)
     try:
         for n, future in enumerate(as_completed(futures)):
             future.result()
@@ -91,6 +90,13 @@ def _on_cluster(function, jobs, client, progress, text):
         return [future.result() for future in futures]
     finally:
         client.cancel(futures)
+
+
+def _share_of(progress, n, n_jobs, text):
+    """The progress of one job as a part of that of all."""
+    if progress is None:
+        return None
+    return lambda fraction: progress((n + fraction) / n_jobs, text)
 
 
 def _report(progress, fraction, text):
