@@ -59,6 +59,10 @@ ENGINE_UNITS = {
     "si": _lammps_si(),
     # g, cm, s, dyne
     "cgs": EngineUnits("cgs", 1e7, 1e12, 1e-3 / ATOMIC_MASS, 1e7 / 1e12, AVOGADRO * 1e-3 * 1e-5 * 1e-9),
+    # picogram, micrometre, microsecond, picogram micrometre/microsecond²
+    "micro": EngineUnits("micro", 1e3, 1e6, 1e-15 / ATOMIC_MASS, 1e-3, AVOGADRO * 1e-3 * 1e-9 * 1e-9),
+    # attogram, nm, ns, attogram nm/ns²
+    "nano": EngineUnits("nano", 1.0, 1e3, 1e-21 / ATOMIC_MASS, 1e-3, AVOGADRO * 1e-3 * 1e-12 * 1e-9),
     # Hartree, Bohr, fs; LAMMPS gives velocities in Bohr per atomic time unit (1.03275e-15 s)
     "electron": EngineUnits("electron", BOHR, 1e-3, 1.0, BOHR / 1.03275e-3, HARTREE / BOHR),
     # kcal/mol, Å; AMBER velocities come in Å per 1/20.455 ps

@@ -1,6 +1,7 @@
 """Text files as lines of bytes, plain or compressed."""
 
 import gzip
+import io
 import lzma
 import zlib
 from pathlib import Path
@@ -67,4 +68,31 @@ def _zstandard(raw):
         raise FormatError(
             "Reading .zst files needs the zstandard package: pip install 'amaexplore[formats]', or decompress the file."
         ) from None
-    return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
+    return io.BufferedReader(_ZstandardReader(raw, zstandard.ZstdDecompressor().decompressobj))
+
+
+class _ZstandardReader(io.RawIOBase):
+    """Decompresses piece by piece and, unlike the library's own reader, notices where a file was cut short."""
+
+    def __init__(self, raw, make):
+        self._raw, self._make = raw, make
+        self._decompressor, self._rest, self._ready = make(), b"", b""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self._ready:
+            data = self._rest or self._raw.read(2**18)
+            self._rest = b""
+            if not data:
+                if not self._decompressor.eof:
+                    raise EOFError("compressed file ended before its end-of-stream marker")
+                return 0
+            if self._decompressor.eof:  # several frames in a row
+                self._decompressor = self._make()
+            self._ready = self._decompressor.decompress(data)
+            self._rest = self._decompressor.unused_data
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
