@@ -365,6 +365,23 @@ def test_a_failure_in_the_thread_is_told():
     assert isinstance(run.error, AmaError)
 
 
+def test_held_runs_live_and_waited_for():
+    options = {"duration": 4.0, "equilibration": 1.6, "dynamics": "held", "seed": 6, "stride": 5}
+    system = argon_nanoparticle(**SMALL)
+    waited = ama.simulate(system, **options)
+    particle = waited.order_parameters("resname NP")
+    # single precision of the stored atoms
+    assert np.ptp(particle.centre_of_mass, axis=0).max() < 1e-6
+    assert waited.metadata["dynamics"] == "held"
+    run = ama.simulate(system, live=True, **options).start()
+    assert run.wait(60.0)
+    assert np.abs(run.series().momentum).max() <= 1e-12
+    np.testing.assert_array_equal(run.trajectory().forces, waited.forces)
+    assert run.estimate().theta.estimator == "window"
+    with pytest.raises(ama.InputError, match="host held"):
+        ama.simulate(system, dynamics="pinned", subset="resname NP")
+
+
 def test_stopping_during_equilibration():
     run = LiveRun(argon_nanoparticle(**SMALL), duration=10.0, equilibration=1e6, seed=1).start()
     run.pause()

@@ -402,6 +402,29 @@ def equilibrate(engine, *, duration=40.0, temperature=None, progress=None):
     engine.n_steps = 0
 
 
+def begin(engine, record, equilibration, dynamics="free", progress=None):
+    """Equilibrate, or go on from a record's checkpoint, and hold what is to be held.
+
+    Parameters
+    ----------
+    engine : Engine
+    record : object
+        Whatever records the run; its ``checkpoint``, where it has one, is where to go on.
+    equilibration : float, ps
+    dynamics : str
+        One of `DYNAMICS`.
+    progress : callable, optional
+    """
+    checkpoint = getattr(record, "checkpoint", None)
+    if checkpoint is None:
+        equilibrate(engine, duration=equilibration, progress=progress)
+    else:
+        engine.place(checkpoint.positions, checkpoint.half_step_velocities)
+        engine.n_steps = checkpoint.n_steps
+    if dynamics != "free":
+        engine.hold(dynamics)
+
+
 def _part(progress, start, stop):
     """A progress callable that fills only a part of the whole bar."""
     if progress is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import AmaError, Cancelled, InputError, InsufficientDataError
 from ..results import Result, format_value
-from .dynamics import Engine, equilibrate
+from .dynamics import DYNAMICS, Engine, begin
 from .recording import Recording
 
 __all__ = ["LiveEstimate", "LiveRun"]
@@ -69,6 +69,8 @@ class LiveRun:
     stride : int
         Steps between kept frames of all atoms.
     equilibration : float, ps
+    dynamics : str
+        "free", "held" (R and P of the particle, and the host's momentum, pinned) or "host held".
     seed : int
     platform : str, optional
     threads : int
@@ -99,6 +101,7 @@ class LiveRun:
         duration,
         stride=1,
         equilibration=20.0,
+        dynamics="free",
         seed=2026,
         platform=None,
         threads=1,
@@ -109,7 +112,10 @@ class LiveRun:
     ):
         if not (np.isfinite(duration) and duration > 0):
             raise InputError(f"duration must be a positive number of ps; got {duration!r}.")
+        if dynamics not in DYNAMICS:
+            raise InputError(f"Dynamics {dynamics!r} is not known; there are: {', '.join(DYNAMICS)}.")
         self.system = system
+        self.dynamics = dynamics
         self.recording = Recording(system, stride, atoms)
         self.error = None
         self._n_steps = max(1, round(duration / system.timestep))
@@ -239,7 +245,9 @@ class LiveRun:
 
         self._need_steps(100)
         series = self.recording.series()
-        theta = prepare(series, isotropic=True).theta(window)
+        # with the momentum held the plain integral has the plateau, and F is not dP/dt
+        estimator = "window" if self.dynamics == "held" else None
+        theta = prepare(series, isotropic=True).theta(window, estimator)
         duration = series.duration
         relative = theta.relative_error
         more = max(0.0, duration * ((relative / goal) ** 2 - 1.0)) if np.isfinite(relative) else float("inf")
@@ -265,7 +273,7 @@ class LiveRun:
     def _work(self):
         try:
             engine = Engine(self.system, **self._engine_options)
-            equilibrate(engine, duration=self._equilibration, progress=self._equilibrating)
+            begin(engine, self._recorder, self._equilibration, self.dynamics, self._equilibrating)
             self._set_state("running" if self._going.is_set() else "paused")
             self._record(engine)
         except Cancelled:

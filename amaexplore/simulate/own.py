@@ -13,7 +13,7 @@ import mdtraj
 import numpy as np
 
 from ..errors import FormatError, InputError, Notice, SelectionError
-from .dynamics import Engine, _part, _report, equilibrate
+from .dynamics import DYNAMICS, Engine, _part, _report, begin
 from .live import LiveRun
 from .recording import Recording
 from .systems import MolecularSystem
@@ -44,6 +44,7 @@ def simulate(
     duration=100.0,
     stride=5,
     equilibration=20.0,
+    dynamics="free",
     store="all",
     output=None,
     resume=False,
@@ -74,6 +75,9 @@ def simulate(
     duration, equilibration : float, ps
     stride : int
         Steps between frames.
+    dynamics : str
+        "free", "held" (R and P of the nanoparticle, and the host's momentum, pinned: the nanocanonical ensemble) or
+        "host held".
     store : str
         ``"all"`` atoms, or only the ``"subset"``.
     output : path, optional
@@ -101,7 +105,9 @@ def simulate(
         raise InputError(f"store must be 'all' or 'subset'; got {store!r}.")
     atoms = system.particle if store == "subset" else None
     options = {"seed": int(seed), "platform": platform, "threads": threads}
-    metadata = {"seed": int(seed), "system": system.name}
+    if dynamics not in DYNAMICS:
+        raise InputError(f"Dynamics {dynamics!r} is not known; there are: {', '.join(DYNAMICS)}.")
+    metadata = {"seed": int(seed), "system": system.name, "dynamics": dynamics}
     if resume and output is None:
         raise InputError("resume=True needs output=, the file of the run to go on with.")
     recorder = None
@@ -115,6 +121,7 @@ def simulate(
             duration=duration,
             stride=stride,
             equilibration=equilibration,
+            dynamics=dynamics,
             metadata=metadata,
             atoms=atoms,
             recorder=recorder,
@@ -122,18 +129,18 @@ def simulate(
         )
     if recorder is not None:
         with recorder:
-            run_recorded(system, recorder, duration, equilibration, options, progress)
+            run_recorded(system, recorder, duration, equilibration, options, progress, dynamics)
         from ..trajectory.readers import load
 
         trajectory = load(output)
     else:
         recording = Recording(system, stride, atoms)
-        run_recorded(system, recording, duration, equilibration, options, progress)
+        run_recorded(system, recording, duration, equilibration, options, progress, dynamics)
         trajectory = recording.trajectory(**metadata)
     return trajectory.replace(notices=(*trajectory.notices, *system.notices))
 
 
-def run_recorded(system, record, duration, equilibration, options, progress=None):
+def run_recorded(system, record, duration, equilibration, options, progress=None, dynamics="free"):
     """Equilibrate, or take up a resumed run, then record every step up to ``duration`` ps.
 
     Parameters
@@ -141,13 +148,16 @@ def run_recorded(system, record, duration, equilibration, options, progress=None
     record : Recording or H5MDRecorder
     options : dict
         Of `Engine`.
+    progress : callable, optional
+    dynamics : str
+        What is held after equilibration.
     """
     if not (np.isfinite(duration) and duration > 0):
         raise InputError(f"duration must be a positive number of ps; got {duration!r}.")
     engine = Engine(system, **options)
     # the share of the work that equilibration is, so that the bar moves evenly
     share = equilibration / (equilibration + duration)
-    begin(engine, record, equilibration, _part(progress, 0.0, share))
+    begin(engine, record, equilibration, dynamics, _part(progress, 0.0, share))
     n_steps = max(1, round(duration / system.timestep))
     while record.n_steps < n_steps:
         snapshot = engine.step()
@@ -155,16 +165,6 @@ def run_recorded(system, record, duration, equilibration, options, progress=None
         if record.n_steps % 200 == 0 or record.n_steps == n_steps:
             done = share + (1.0 - share) * record.n_steps / n_steps
             _report(progress, done, f"simulating, {record.n_steps * system.timestep:.0f} ps")
-
-
-def begin(engine, record, equilibration, progress=None):
-    """Equilibrate, or go on from a record's checkpoint."""
-    checkpoint = getattr(record, "checkpoint", None)
-    if checkpoint is None:
-        equilibrate(engine, duration=equilibration, progress=progress)
-        return
-    engine.place(checkpoint.positions, checkpoint.half_step_velocities)
-    engine.n_steps = checkpoint.n_steps
 
 
 def _system_of(source, subset, positions, topology, force_field, solvate, temperature, timestep):
