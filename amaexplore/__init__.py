@@ -20,6 +20,7 @@ _ROOMS = {
     "load": "trajectory.readers",
     "ingest": "trajectory.ingest",
     "remove_sidecars": "trajectory.sidecar",
+    "stream_series": "trajectory.stream",
     "Trajectory": "trajectory.trajectory",
     "check": "trajectory.checks",
     "AtomSubset": "subset",

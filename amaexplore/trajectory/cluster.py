@@ -54,7 +54,7 @@ def ingest_on(address, files, topology=None, **options):
 
 
 def on_cluster(client, job, bounds, progress=None):
-    """Times and boxes of all blocks, each made by some worker.
+    """What `BlockJob.write` of every block returns (but its images), each made by some worker.
 
     Parameters
     ----------
@@ -111,12 +111,11 @@ def _scan(job, block):
 
 
 def _write(job, block, images):
-    times, boxes, _ = job.write(block, images)
-    return times, boxes
+    return job.write(block, images)[:2]
 
 
 def _check_workers(client, job):
-    """All workers see the sidecar that is being written.
+    """All workers see the sidecar that is being written, or the file that is read.
 
     Raises
     ------

@@ -128,7 +128,7 @@ def write_store(path, mark, source, facts, *, client=None, progress=None):
     ):
         job = BlockJob(layout, source, np.asarray(facts["masses"], dtype=float), unwrapper)
         if client is None:
-            pieces = _in_turn(job, bounds, progress)
+            pieces = in_turn(job, bounds, progress)
         else:
             from .cluster import on_cluster
 
@@ -139,7 +139,7 @@ def write_store(path, mark, source, facts, *, client=None, progress=None):
         written.update(facts, times=times, box=boxes if np.isfinite(boxes).all() and boxes.any() else None)
 
 
-def _in_turn(job, bounds, progress):
+def in_turn(job, bounds, progress):
     images = None if job.unwrapper is None else job.unwrapper.start()
     pieces = []
     for block, (first, past) in enumerate(bounds):
@@ -209,7 +209,7 @@ class BlockJob:
         frames = self.source.block(first, past)
         images = None if images is None else images.copy()
         edges = self.layout.edges
-        slabs = _slabs(edges, past - first)
+        slabs = slabs_of(edges, past - first)
         stride = padded(past - first)
         most = max(edges[end] - edges[begin] for begin, end in slabs)
         # while one slab is written the next is made
@@ -258,7 +258,7 @@ class BlockJob:
         if start is None:
             return None, None, None, None
         images = Images(start[0].copy(), np.zeros(start[0].shape, dtype=np.int64))
-        for begin, end in _slabs(self.layout.edges, past - first):
+        for begin, end in slabs_of(self.layout.edges, past - first):
             low, high = self.layout.edges[begin], self.layout.edges[end]
             rows = np.empty((high - low, 3, past - first), dtype=self.source.dtype)
             frames.fill("positions", low, rows)
@@ -281,7 +281,7 @@ def _write_slab(write, name, first_atom, rows, first_edge, prefixes):
     write("prefixes", name, first_edge, prefixes)
 
 
-def _slabs(edges, n_frames):
+def slabs_of(edges, n_frames):
     """Ranges of edges between which the rows of one field take about `SLAB_BYTES`."""
     atoms = max(1, SLAB_BYTES // (12 * n_frames))
     cuts = [0]
