@@ -52,6 +52,8 @@ class FrameSource:
         Where the trajectory file itself holds them.
     topology : mdtraj.Topology or None
         Likewise.
+    topology_masses : ndarray or None
+        Of the topology file, for formats that store momenta without masses.
     is_unwrapped : bool
         Positions need no unwrapping (image flags, or a file of our own).
     facts : dict
@@ -65,6 +67,7 @@ class FrameSource:
     masses: np.ndarray | None = None
     masses_source: str = ""
     topology: object = None
+    topology_masses: np.ndarray | None = None
     is_unwrapped: bool = False
     facts: dict = field(default_factory=dict)
     notices: list = field(default_factory=list)

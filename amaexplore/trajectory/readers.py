@@ -80,6 +80,8 @@ def load(files, topology=None, *, units=None, timestep=None, frames=None, integr
         for path in paths:
             sources.append(_open(path, named, units))
         _check_atoms(sources, named, topology)
+        for source in sources:
+            source.topology_masses = None if named is None else named[1]
         gathered = _Gathered(sources, progress).gather(chosen)
         identity = _identity(sources, named)
     finally:
@@ -446,7 +448,7 @@ def _assembled(gathered, identity, sources, timestep):
         box=gathered.box,
         files=tuple(str(source.path) for source in sources),
         masses_source=origin,
-        notices=tuple(notices),
+        notices=tuple(dict.fromkeys(notices)),
         **gathered.arrays,
         **facts,
     )
@@ -484,7 +486,7 @@ def _with_physics(trajectory, sources, gathered, offset_in_steps):
 
         trajectory = unwrapped(trajectory, in_place=True)
     changes = {}
-    if trajectory.md_timestep is None:
+    if trajectory.md_timestep is None and "md_timestep" not in sources[0].facts:
         changes["md_timestep"] = _md_timestep(trajectory.times, gathered.steps)
     if trajectory.complete_system is None:
         changes["complete_system"] = is_complete(trajectory)
