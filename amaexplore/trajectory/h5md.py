@@ -191,10 +191,11 @@ class H5mdSource(FrameSource):
         return out
 
     def _velocities(self, momenta):
-        if self.masses is None:
-            raise FormatError(f"{self.path} holds momenta but no masses, so velocities cannot be had; add a topology.")
-        massive = self.masses > 0
-        momenta[:, massive] /= self.masses[massive, None].astype(momenta.dtype)
+        masses = self.masses if self.masses is not None else self.topology_masses
+        if masses is None:
+            raise FormatError(f"{self.path} holds momenta but no masses, so velocities cannot be had; give topology=.")
+        massive = masses > 0
+        momenta[:, massive] /= masses[massive, None].astype(momenta.dtype)
         return momenta
 
     def _boxes(self, frames):
