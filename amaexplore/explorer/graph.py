@@ -185,11 +185,15 @@ class Graph:
         """Take up what was cancelled or failed."""
         self.touch(*(name for name, slot in self._slots.items() if slot.state.status in ("cancelled", "failed")))
 
-    def wait(self, timeout=None):
-        """Block until everything is settled; returns whether it is."""
+    def wait(self, timeout=None, name=None):
+        """Block until everything, or one node, is settled; returns whether it is."""
         self.start()
+
+        def done():
+            return self.settled if name is None else self._slots[name].state.status in SETTLED
+
         with self._condition:
-            return self._condition.wait_for(lambda: self.settled or self._stopping, timeout) and self.settled
+            return self._condition.wait_for(lambda: done() or self._stopping, timeout) and done()
 
     def stop(self):
         """End the worker; for good."""
@@ -253,6 +257,7 @@ class Graph:
                     text = other.state.message if other.state.status == "waiting" else f"Waits for {other.node.title}."
                     slot.state = State("waiting", text)
                     blocked.append(slot.node.name)
+                    self._condition.notify_all()
                     break
         return blocked
 
@@ -309,4 +314,5 @@ class Graph:
             slot.seconds = time.perf_counter() - started
             slot.state, slot.traceback = state, trace
             slot.value = value
+            self._condition.notify_all()
         self._changed(name)

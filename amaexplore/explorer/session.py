@@ -154,7 +154,7 @@ class Session(traitlets.HasTraits):
             It cannot be computed; the sentence of the step that caused it.
         """
         self._known(name)
-        self.wait(timeout)
+        self.graph.wait(timeout, name)
         state = self.graph.state(name)
         if state.status != "fresh":
             raise InputError(state.message or f"{name} is not there: {state.status}.")

@@ -188,9 +188,7 @@ NODES = (
     Node("curves", curves, needs=("correlations",), title="the correlation functions"),
     Node("mean_force", mean_force, choices=("axis", "temperature"), needs=("series",), title="the mean force"),
     Node("diagnosis", diagnosis, choices=("temperature",), needs=("series", "correlations"), title="the diagnosis"),
-    Node(
-        "smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)", "density", 0.06
-    ),
+    Node("smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)", "density", 0.06),
     Node(
         "fokker_planck",
         fokker_planck,

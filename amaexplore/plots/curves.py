@@ -79,8 +79,8 @@ def curves(
     for index, (name, level) in enumerate((marks or {}).items()):
         colour = COLOURS[ORDER[(len(lines) + index) % len(ORDER)]]
         plot.add_layout(Span(dimension="width", location=float(level), line_color=colour, line_dash="dashed"))
-        # a span has no place in the legend of its own
-        plot.line([], [], color=colour, line_dash="dashed", legend_label=name)
+        # a span has no place in the legend, and does not count for the range: one point of a line does both
+        plot.line([float(own_x[0])], [float(level)], color=colour, line_dash="dashed", legend_label=name)
     hover(plot, renderers, [(x_label or "x", "@x"), (y_label or "y", "@y")], mode="mouse")
     finish_legend(plot, legend)
     return plot

@@ -94,6 +94,8 @@ class DensityLines:
             ends.append(occupied(centres, values))
             # the first instants of a narrow start would press everything else to the floor
             top = max(top, float(np.sort(values.max(axis=1))[-max(2, len(values) // 20)]))
+        for item, name in zip(self.root.legend[0].items, self.source):
+            item.visible = name in self._densities
         if ends:
             self.root.x_range.update(start=min(e[0] for e in ends), end=max(e[1] for e in ends))
             self.root.y_range.update(start=0.0, end=1.1 * top)
@@ -234,4 +236,4 @@ class PhaseSpacePlot:
             "dh": [float(step_p * len(momentum))],
         }
         self.mapper.update(low=0.0, high=float(values.max()) or 1.0)
-        self.root.title.text = f"Phase space W̃(R, P, t) at t = {time:.4g} ps, Fokker-Planck (56)"
+        self.root.title.text = f"Phase space W̃(R, P) at t = {time:.4g} ps"

@@ -85,6 +85,8 @@ def new_figure(title, x_label, y_label, *, compact=False, **options):
         axis.major_tick_in = 0
         axis.major_tick_out = 4
     plot.yaxis.ticker.desired_num_ticks = 5
+    # in the explorer the page's paper shines through
+    plot.tags = ["clear"] if compact else []
     apply_theme(plot, "light")
     return plot
 
@@ -110,8 +112,8 @@ def finish_legend(plot, location="top_right"):
 def apply_theme(plot, name):
     """Colour what surrounds the data for a light or a dark page."""
     theme = THEMES[name]
-    plot.background_fill_color = theme.background
-    plot.border_fill_color = theme.background
+    clear = "clear" in plot.tags
+    plot.background_fill_color = plot.border_fill_color = None if clear else theme.background
     plot.title.text_color = theme.text
     for axis in plot.axis:
         axis.axis_label_text_color = theme.quiet

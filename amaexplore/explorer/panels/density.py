@@ -29,10 +29,10 @@ class DensityStep(Step):
         self.boundary = widgets.Dropdown(options=["reflecting", "absorbing", "periodic"], layout={"width": "110px"})
         self.boundary.tooltip = "What happens at the ends of the R axis"
         linked(session, "boundary", self.boundary)
-        self.horizon = _field("until", "auto ps", "How far the density is followed, ps")
+        self.horizon = _field("until", "auto", "How far the density is followed, ps")
         linked(session, "horizon", self.horizon, _positive, _as_text)
-        self.mean = _field("R₀", "auto nm", "Mean of the initial Gaussian, nm")
-        self.std = _field("σ₀", "auto nm", "Standard deviation of the initial Gaussian, nm")
+        self.mean = _field("R₀", "auto", "Mean of the initial Gaussian, nm")
+        self.std = _field("σ₀", "auto", "Standard deviation of the initial Gaussian, nm")
         for control in (self.mean, self.std):
             control.observe(lambda _change: self._initial_typed(), "value")
         session.observe(lambda _change: self._follow_initial(), "initial")
@@ -44,9 +44,14 @@ class DensityStep(Step):
         )
         self.clock = widgets.HTML()
         self.clock.add_class("ama-clock")
+        start = widgets.HBox([self.mean, self.std, widgets.HTML("nm")])
+        end = widgets.HBox(
+            [self.horizon, widgets.HTML("ps"), self.boundary], layout={"justify_content": "space-between"}
+        )
         self.body.children = [
-            widgets.HBox([self.axis, self.boundary], layout={"justify_content": "space-between"}),
-            widgets.HBox([self.mean, self.std, self.horizon], layout={"justify_content": "space-between"}),
+            widgets.HBox([widgets.HTML("along"), self.axis], layout={"align_items": "center"}),
+            start,
+            end,
             widgets.HBox([self.play, self.frame, self.clock], layout={"align_items": "center"}),
         ]
         self._follow_initial()
@@ -104,15 +109,15 @@ class DensityStep(Step):
                 self.clock.value = text
             initial = prediction.initial
             if isinstance(initial, tuple) and initial[0] == "gaussian":
-                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.3f} nm", f"{initial[2]:.3g} nm"
-            self.horizon.placeholder = f"{prediction.density.times[-1]:.4g} ps"
+                self.mean.placeholder, self.std.placeholder = f"{initial[1]:.3f}", f"{initial[2]:.3g}"
+            self.horizon.placeholder = f"{prediction.density.times[-1]:.4g}"
         self.tell(getattr(prediction, "warnings", ()))
 
 
 def _field(label, placeholder, tooltip):
     field = widgets.Text(
-        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "33%"},
-        style={"description_width": "30px"},
+        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "134px"},
+        style={"description_width": "34px"},
     )  # fmt: skip
     field.tooltip = tooltip
     return field

@@ -10,6 +10,7 @@ from .step import Step, linked
 __all__ = ["WindowStep"]
 
 MARKS = 120
+BEST = "best"  # a list of choices cannot hold None as a value
 
 
 class WindowStep(Step):
@@ -35,10 +36,16 @@ class WindowStep(Step):
         )
         from ...transport import estimators
 
-        options = [("best for these data", None)] + [(item["label"], item["name"]) for item in estimators()]
+        options = [("estimator: best for these data", BEST)] + [(item["label"], item["name"]) for item in estimators()]
         self.estimator = widgets.Dropdown(options=options, layout={"width": "100%"})
         self.reason = widgets.HTML()
-        linked(session, "estimator", self.estimator)
+        linked(
+            session,
+            "estimator",
+            self.estimator,
+            lambda value: None if value == BEST else value,
+            lambda value: value or BEST,
+        )
         self._syncing = False
         self._limits_for = None
         self._shown = None
