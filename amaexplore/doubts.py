@@ -5,11 +5,12 @@ import numpy as np
 from .errors import Notice
 from .units import BOLTZMANN
 
-__all__ = ["COARSEST_STEP", "LARGEST_ERROR", "LARGEST_MISFIT", "SHORTEST_BLOCK", "doubts"]
+__all__ = ["COARSEST_STEP", "LARGEST_ERROR", "LARGEST_MISFIT", "SHORTEST_BLOCK", "STIFFEST_WELL", "doubts"]
 
 LARGEST_ERROR = 0.2  # relative; above it a result says so
 COARSEST_STEP = 0.3  # h √(⟨FF⟩/⟨PP⟩); above it the frames are too far apart for the force
 SHORTEST_BLOCK = 10  # τ_P; blocks of one run must be longer to count as independent
+STIFFEST_WELL = 10  # ω τ_P
 LARGEST_MISFIT = 0.25  # of the drop of ⟨PP⟩ as integrated from ⟨FP⟩; above it F is not dP/dt
 
 
@@ -41,6 +42,7 @@ def doubts(bench, kind, entry, curve, index, plateau, proposed):
     ]
     if entry.name == "kernel":
         found += [_coarse_frames(bench), _short_blocks(bench, kind, curve, index), _mean_force_taken_off(bench)]
+        found.append(_stiff_well(bench, kind, curve, index))
     found += [_force_is_not_momentum_change(bench), _host_recoil(bench, kind, entry)]
     if kind == "theta" or entry.gamma is None:
         found.append(_temperature(bench))
@@ -97,6 +99,22 @@ def _short_blocks(bench, kind, curve, index):
         "short_blocks",
         f"The errors come from {c.n_blocks} blocks of {block:.3g} ps in each run, shorter than {SHORTEST_BLOCK} τ_P = "
         f"{needed:.3g} ps, so they are too small. Use longer runs or more replicas.",
+    )
+
+
+def _stiff_well(bench, kind, curve, index):
+    theta = curve.isotropic[index]
+    if kind != "theta" or not bench.confined.any() or not theta > 0:
+        return None
+    energy, mass = BOLTZMANN * bench.temperature[0], bench.series.mass
+    variance = bench.position_variance[bench.confined].min()
+    swing = np.sqrt(energy / (variance * mass)) * mass * energy / theta
+    if not swing > STIFFEST_WELL:
+        return None
+    return Notice(
+        "stiff_well",
+        f"The particle swings in a well with ω τ_P = {swing:.3g}: above about {STIFFEST_WELL} (a stiff underdamped well, an atom "
+        "bound in a solid) the memory kernel's integral is drowned by the oscillation. Hold the momentum instead.",
     )
 
 

@@ -157,10 +157,21 @@ class Correlations:
             )
         return values
 
-    @cached_property
+    @property
     def confined(self):
         """Along which axes the particle stays in a bounded region, shape (3,) bool."""
-        return confined_axes(self._even)[0] if self._has_positions else np.zeros(3, dtype=bool)
+        return self._confinement[0]
+
+    @property
+    def position_variance(self):
+        """Variance of R along each axis, shape (3,), nm²; NaN without positions."""
+        return self._confinement[1]
+
+    @cached_property
+    def _confinement(self):
+        if self._has_positions:
+            return confined_axes(self._even)
+        return np.zeros(3, dtype=bool), np.full(3, np.nan)
 
     @cached_property
     def _has_positions(self):

@@ -353,6 +353,37 @@ def test_little_data_says_how_much_more_is_needed():
     assert "times more data would give 10 %" in notices["large_error"]
 
 
+def test_stiff_wells_are_noticed():
+    from dataclasses import replace
+
+    free = bed("free, one mode")
+    stiff = replace(free, trap=free.mass * (12.0 / free.tau_momentum) ** 2)
+    codes = {n.code for n in ama.theta(stiff.sample(seed=0, n_replicas=5), estimator="kernel").warnings}
+    assert "stiff_well" in codes
+    assert "stiff_well" not in {n.code for n in ama.theta(sampled("trap, τ_R = 3 τ_P")).warnings}
+
+
+def test_averaging_over_axes_is_a_choice():
+    system, series = bed("free, two modes"), sampled("free, two modes")
+    result = ama.theta(series, isotropic=True)
+    np.testing.assert_array_equal(result.tensor, result.isotropic * np.eye(3))
+    assert result.n_groups == 30
+    assert abs(result.friction - system.friction) < 3 * result.friction_std
+    assert result.friction == pytest.approx(ama.theta(series, window=result.window).friction, rel=0.03)
+    window = ama.gamma(series, window=3.0, estimator="window", isotropic=True)
+    assert window.isotropic == pytest.approx(ama.gamma(series, window=3.0, estimator="window").isotropic)
+
+
+@pytest.mark.parametrize("n_replicas", [1, 3])
+def test_one_long_run_and_few_replicas(n_replicas):
+    system = bed("trap, τ_R = 3 τ_P")
+    series = system.sample(seed=11, n_replicas=n_replicas, n_frames=60_000 // n_replicas)
+    result = ama.theta(series)
+    assert result.n_groups >= 10
+    assert abs(result.friction - system.friction) < 3 * result.friction_std
+    assert 0.01 < result.friction_std / system.friction < 0.15
+
+
 def test_coarse_frames_are_noticed():
     series = bed("free, one mode").sample(seed=4, timestep=0.2, n_frames=2000)
     assert "coarse_frames" in {n.code for n in ama.theta(series, estimator="kernel").warnings}
