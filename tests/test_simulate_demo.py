@@ -8,7 +8,8 @@ import pytest
 import amaexplore as ama
 from amaexplore.errors import Cancelled
 from amaexplore.simulate import demo as room
-from amaexplore.simulate.dynamics import Engine, equilibrate, fastest_platform
+from amaexplore.simulate import dynamics
+from amaexplore.simulate.dynamics import Engine, equilibrate, platforms_by_speed
 from amaexplore.simulate.systems import argon_nanoparticle, icosahedron
 from amaexplore.units import BOLTZMANN
 
@@ -230,7 +231,33 @@ def test_whole_demos(name):
         assert variance == pytest.approx(ama.demos()[name].expected["variance of R"][0], rel=0.4)
 
 
-def test_platform():
-    assert fastest_platform() in ("CUDA", "HIP", "OpenCL", "CPU")
+def test_the_fastest_platform_that_works_is_taken(monkeypatch):
+    assert platforms_by_speed(300)[0] == "CPU"
+    assert "Reference" in platforms_by_speed(100_000)
     with pytest.raises(ama.InputError, match="CPU"):
         ama.demo(cache=False, platform="Abacus", **SHORT)
+    assert Engine(argon_nanoparticle(), platform="Reference").platform == "Reference"
+    # a driver without its card: OpenMM lists the platform, and a context on it fails
+    make = dynamics._platform
+
+    def without_card(name, threads):
+        platform, properties = make(name, threads)
+        return platform, {"NoSuchProperty": "1"} if name == "CPU" else properties
+
+    monkeypatch.setattr(dynamics, "_platform", without_card)
+    assert Engine(argon_nanoparticle()).platform == "Reference"
+    with pytest.raises(ama.AmaError, match="on any of CPU"):
+        Engine(argon_nanoparticle(), platform="CPU")
+
+
+def test_same_code_on_another_platform():
+    """The reference platform, in double precision, starts on the trajectory of the fast one."""
+    system = argon_nanoparticle(n_atoms=180, density=0.4)
+    fast, slow = Engine(system, platform="CPU"), Engine(system, platform="Reference")
+    equilibrate(fast, duration=1.6)
+    slow.place(fast.positions, fast.half_step_velocities)
+    for _ in range(10):
+        one, other = fast.step(), slow.step()
+    # single against double precision, before chaos sets in
+    np.testing.assert_allclose(one.positions, other.positions, atol=1e-5)
+    np.testing.assert_allclose(one.forces, other.forces, atol=1e-3 * np.abs(other.forces).max())

@@ -229,6 +229,23 @@ def test_held_mean_force_in_a_double_well_is_the_imposed_one():
 
 
 @pytest.mark.slow
+def test_held_mean_force_is_that_of_the_free_density():
+    """f^th from held runs against k_BT ∂ ln ρ/∂R of a free run in the same trap."""
+    system = argon_nanoparticle(n_atoms=180, density=0.4, host_friction=1.0, potential=HarmonicTrap(300.0))
+    sampling = ama.sample_held(system, [[0.15, 0.0, 0.0]], duration=100.0, n_replicas=2, seed=3)
+    run = ama.simulate(system, duration=600.0, stride=20, store="subset", seed=4)
+    centre = run.order_parameters("resname NP").centre_of_mass
+    # a Gaussian: k_BT ∂ ln ρ/∂R = −k_BT R/⟨R²⟩
+    blocks = (centre**2).reshape(30, -1, 3).mean(axis=(1, 2))
+    variance, variance_std = blocks.mean(), blocks.std(ddof=1) / np.sqrt(30)
+    from_density = -BOLTZMANN * 240.0 * 0.15 / variance
+    std = np.hypot(sampling.mean_force_std[0, 0], abs(from_density) * variance_std / variance)
+    print(sampling.mean_force[0], from_density, std)
+    assert abs(sampling.mean_force[0, 0] - from_density) < 3.0 * std
+    assert std < 0.15 * abs(from_density)
+
+
+@pytest.mark.slow
 def test_heavy_particle_obeys_einstein():
     """θ from held runs, γ from free ones: γ Θ = (m k_BT)²."""
     heavy = {"density": 0.3, "mass_factor": 5.0, "host_friction": 1.0}

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import AmaError, InputError
 from ..units import BOLTZMANN
 
-__all__ = ["DYNAMICS", "Engine", "Snapshot", "equilibrate", "fastest_platform"]
+__all__ = ["DYNAMICS", "Engine", "Snapshot", "begin", "equilibrate", "platforms_by_speed"]
 
 PLATFORMS = ("CUDA", "HIP", "OpenCL", "CPU", "Reference")
 """OpenMM's platforms, the fastest first."""
@@ -82,18 +82,42 @@ class _Bath:
         velocities[self.atoms] = self.kept * velocities[self.atoms] + self.spread * noise
 
 
-def fastest_platform():
-    """Name of the fastest OpenMM platform that this machine offers."""
+SMALL_SYSTEM = 2000
+"""Atoms below which one processor core beats a graphics card, since every step is looked at."""
+
+
+def platforms_by_speed(n_atoms):
+    """Names of the OpenMM platforms on this machine, the fastest for so many atoms first."""
     import openmm
 
     offered = {openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())}
-    return next(name for name in PLATFORMS if name in offered)
+    order = sorted(PLATFORMS, key=lambda name: name != "CPU") if n_atoms < SMALL_SYSTEM else PLATFORMS
+    return [name for name in order if name in offered]
+
+
+def _make_context(system, make_integrator, names, threads):
+    """A context on the first platform that works: a driver may be there and its card not.
+
+    Returns
+    -------
+    context, integrator, choice : openmm.Context, openmm.Integrator, tuple
+        ``choice`` makes further contexts on the same platform.
+    """
+    import openmm
+
+    for name in names:
+        try:
+            choice = _platform(name, threads)
+            integrator = make_integrator()
+            return openmm.Context(system, integrator, *choice), integrator, choice
+        except openmm.OpenMMException as error:
+            failure = f"{name}: {str(error).splitlines()[0]}"
+    raise AmaError(f"OpenMM cannot simulate this system on any of {', '.join(names)} ({failure}).")
 
 
 def _platform(name, threads):
     import openmm
 
-    name = fastest_platform() if name is None else name
     try:
         platform = openmm.Platform.getPlatformByName(name)
     except openmm.OpenMMException:
@@ -115,7 +139,7 @@ class Engine:
     seed : int
         Of velocities and thermostat noise; the same seed on the same platform gives the same motion.
     platform : str, optional
-        ``"CUDA"``, ``"HIP"``, ``"OpenCL"``, ``"CPU"``, ``"Reference"``; default the fastest there is.
+        ``"CUDA"``, ``"HIP"``, ``"OpenCL"``, ``"CPU"``, ``"Reference"``; default the fastest that works here.
     threads : int
         For the CPU platform. Independent replicas in separate processes scale better than threads on small systems.
 
@@ -145,9 +169,10 @@ class Engine:
         self._groups = ()
         self._bath = _Bath.of(system)
         self.dynamics = "free"
-        self._integrator = openmm.VerletIntegrator(self.timestep)
-        self._platform_choice = _platform(platform, threads)
-        self._context = openmm.Context(system.system, self._integrator, *self._platform_choice)
+        names = platforms_by_speed(n_atoms) if platform is None else [platform]
+        self._context, self._integrator, self._platform_choice = _make_context(
+            system.system, lambda: openmm.VerletIntegrator(self.timestep), names, threads
+        )
         self.platform = self._platform_choice[0].getName()
         self.n_steps = 0
         self.place(system.positions, np.zeros_like(system.positions))
