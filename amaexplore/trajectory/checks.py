@@ -46,17 +46,17 @@ class CheckReport(Result):
     ----------
     facts : dict
         Plain JSON types: files, atoms, frames, spacing, fields, masses, box, temperature, and more.
-    notices : tuple of Notice
+    warnings : tuple of Notice
         Errors first, then warnings, then information.
     """
 
     facts: dict
-    notices: tuple[Notice, ...] = field(default=())
+    warnings: tuple[Notice, ...] = field(default=())
 
     @property
-    def warnings(self):
-        """The notices, under the name that all results use."""
-        return self.notices
+    def notices(self):
+        """The same as ``warnings``."""
+        return self.warnings
 
     @property
     def codes(self):
