@@ -10,7 +10,7 @@ REFLECTING, ABSORBING, PERIODIC = 0, 1, 2
 
 
 @kernel
-def _interpolate(table, axis, position, lower, inverse_width, periodic):
+def _interpolate(table, axis, position, lower, inverse_width):
     """Multilinear interpolation of table[axis] (nodes along three axes) at a position; the nearest node outside."""
     d = position.shape[0]
     base = np.zeros(3, dtype=np.int64)
@@ -23,8 +23,6 @@ def _interpolate(table, axis, position, lower, inverse_width, periodic):
         base[a] = min(int(s), size - 2)
         following[a] = base[a] + 1
         share[a] = s - base[a]
-    if d == 1:
-        return (1.0 - share[0]) * table[axis, base[0], 0, 0] + share[0] * table[axis, following[0], 0, 0]
     total = 0.0
     for corner in range(1 << d):
         weight = 1.0
@@ -56,6 +54,13 @@ def _line(table, axis, x, lower, inverse_width):
     base = min(int(s), size - 2)
     share = s - base
     return (1.0 - share) * table[axis, base, 0, 0] + share * table[axis, base + 1, 0, 0]
+
+
+@kernel
+def _force(table, axis, position, lower, inverse_width):
+    if position.shape[0] == 1:
+        return _line(table, 0, position[0], lower[0], inverse_width[0])
+    return _interpolate(table, axis, position, lower, inverse_width)
 
 
 @kernel
@@ -125,24 +130,26 @@ def langevin(
     """
     n, d = position.shape
     half = 0.5 * step
+    drift = half / mass
     mixed = np.empty(3)
+    # the force at the end of a step is that at the start of the next
+    force = np.empty((n, d))
+    for i in range(n):
+        for a in range(d):
+            force[i, a] = _force(table, a, position[i], node_lower, inverse_width)
     for s in range(noise.shape[0]):
         for i in range(n):
             if not alive[i]:
                 continue
             for a in range(d):
-                if d == 1:
-                    force = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
-                else:
-                    force = _interpolate(table, a, position[i], node_lower, inverse_width, ends[a, 0] == PERIODIC)
-                mixed[a] = force
-            for a in range(d):
-                momentum[i, a] += half * mixed[a]
-                position[i, a] += half * momentum[i, a] / mass
+                momentum[i, a] += half * force[i, a]
+                position[i, a] += drift * momentum[i, a]
             if rate.shape[0] > 0:
                 gamma = _line(rate, 0, position[i, 0], node_lower[0], inverse_width[0])
                 c = np.exp(-gamma * step)
                 momentum[i, 0] = c * momentum[i, 0] + noise_scale * np.sqrt(1.0 - c * c) * noise[s, i, 0]
+            elif d == 1:
+                momentum[i, 0] = keep[0, 0] * momentum[i, 0] + kick[0, 0] * noise[s, i, 0]
             else:
                 for a in range(d):
                     total = 0.0
@@ -152,20 +159,15 @@ def langevin(
                 for a in range(d):
                     momentum[i, a] = mixed[a]
             for a in range(d):
-                x, turned, lost = _at_walls(position[i, a] + half * momentum[i, a] / mass, lower, upper, ends, a)
+                x, turned, lost = _at_walls(position[i, a] + drift * momentum[i, a], lower, upper, ends, a)
                 position[i, a] = x
                 if turned:
                     momentum[i, a] = -momentum[i, a]
                 if lost:
                     alive[i] = False
             for a in range(d):
-                if d == 1:
-                    force = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
-                else:
-                    force = _interpolate(table, a, position[i], node_lower, inverse_width, ends[a, 0] == PERIODIC)
-                mixed[a] = force
-            for a in range(d):
-                momentum[i, a] += half * mixed[a]
+                force[i, a] = _force(table, a, position[i], node_lower, inverse_width)
+                momentum[i, a] += half * force[i, a]
 
 
 @kernel
@@ -186,10 +188,7 @@ def brownian(position, last, alive, noise, table, node_lower, inverse_width, low
             if not alive[i]:
                 continue
             for a in range(d):
-                if d == 1:
-                    force[0] = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
-                else:
-                    force[a] = _interpolate(table, a, position[i], node_lower, inverse_width, ends[a, 0] == PERIODIC)
+                force[a] = _force(table, a, position[i], node_lower, inverse_width)
                 mean[a] = 0.5 * (last[i, a] + noise[s, i, a])
                 last[i, a] = noise[s, i, a]
             for a in range(d):

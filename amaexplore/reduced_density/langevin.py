@@ -15,7 +15,7 @@ from .density import ReducedDensity
 from .force_field import force_table
 from .grid import Grid, as_grids
 from .initial import check_times, initial_density
-from .landscape import RELEVANT, check_temperature, coefficient_on_faces
+from .landscape import check_temperature, coefficient_on_faces
 
 __all__ = ["BrownianDynamics", "Ensemble", "Langevin"]
 
@@ -23,6 +23,7 @@ CHUNK = 8192  # particles that share a stream of random numbers
 NOISE = 65536  # random numbers drawn at a time: they stay in the second-level cache
 ENDS = {"reflecting": particles.REFLECTING, "absorbing": particles.ABSORBING, "periodic": particles.PERIODIC}
 N_THREADS = 2
+VISITED = 8.0  # k_BT above the deepest point: stiffer places are visited too rarely to set the time step
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,7 +125,7 @@ class _Dynamics:
         energy = self.field.energy
         for a, axis in enumerate(self.grids):
             slope = np.abs(np.diff(self.field.values[a], axis=a)) / axis.width * self.field.refinement
-            relevant = energy < RELEVANT
+            relevant = energy < VISITED
             pairs = np.take(relevant, range(1, relevant.shape[a]), a) & np.take(
                 relevant, range(relevant.shape[a] - 1), a
             )
@@ -205,13 +206,14 @@ class _Dynamics:
 
     def _run_chunk(self, generator, position, times, step, out, momenta, rows):
         n = len(position)
-        state = self._start_state(generator, position)
+        state = self._start(generator, position)
         alive = np.ones(n, dtype=bool)
         now = 0.0
         most = max(1, NOISE // (n * self.dimensions))
         for k, time in enumerate(times):
             count = int(np.ceil((time - now) / step - 1e-9)) if time > now else 0
             exact = (time - now) / count if count else 0.0
+            state = self._begin(generator, state)
             while count > 0:
                 part = min(count, most)
                 noise = generator.standard_normal((part, n, self.dimensions))
@@ -272,8 +274,11 @@ class Langevin(_Dynamics):
         crossing = min(axis.length for axis in self.grids) / np.sqrt(self.thermal_energy / self.mass)
         return float(min(0.2 * relaxation, 0.1 * period, 0.1 * crossing))
 
-    def _start_state(self, generator, position):
+    def _start(self, generator, position):
         return generator.standard_normal(position.shape) * np.sqrt(self.mass * self.thermal_energy)
+
+    def _begin(self, generator, momentum):
+        return momentum
 
     def _advance(self, position, momentum, alive, noise, step):
         scale = np.sqrt(self.mass * self.thermal_energy)
@@ -335,9 +340,12 @@ class BrownianDynamics(_Dynamics):
         share = 0.004 if self._varying_table is not None else 0.01
         return float(min(share * relaxation, 1e-3 * length**2 / fastest))
 
-    def _start_state(self, generator, position):
-        # √3 for the noise before the first step: then a free particle spreads by 2Dt exactly from the start
-        return np.sqrt(3.0) * generator.standard_normal(position.shape)
+    def _start(self, generator, position):
+        return np.empty(position.shape)
+
+    def _begin(self, generator, last):
+        # √3 for the noise before the first step of an interval: then a free particle spreads by 2Dt exactly
+        return np.sqrt(3.0) * generator.standard_normal(last.shape)
 
     def _advance(self, position, last, alive, noise, step):
         lower, inverse_width, low, high, ends = self._walls

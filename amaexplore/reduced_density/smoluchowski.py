@@ -6,8 +6,8 @@ import numpy as np
 
 from ..errors import InputError, Notice
 from .density import ReducedDensity
-from .generator import generator
 from .force_field import sample_force, sample_potential
+from .generator import generator
 from .grid import as_grids
 from .initial import check_times, initial_density
 from .landscape import RELEVANT, WARN_STEP, check_temperature, coefficient_on_faces, landscape
@@ -253,7 +253,7 @@ def _axis_diffusion(grids, diffusion):
 
 def _check_axes(grids, energy):
     worst = 0.0
-    for a, axis in enumerate(grids):
+    for a in range(len(grids)):
         u = np.moveaxis(energy, a, 0)
         step, relevant = np.abs(np.diff(u, axis=0)), u < RELEVANT
         pairs = relevant[1:] & relevant[:-1]

@@ -8,7 +8,7 @@ from .generator import bernoulli
 __all__ = ["AxisGenerator", "axis_generators", "propagate_split"]
 
 GAMMA = 1.0 - np.sqrt(0.5)  # of the two-stage implicit step, second order, damps what is stiff
-SHARE = 0.125  # of the elapsed time: the longest step while the density is young
+SHARE = 0.18  # of the elapsed time: the longest step while the density is young
 START_UP = 6
 EVEN = 1e-9
 
