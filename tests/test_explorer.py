@@ -1,0 +1,279 @@
+"""The explorer without a browser: controls and session agree, figures follow, the transport keeps its promises."""
+
+import asyncio
+import json
+
+import pytest
+from bokeh.plotting import figure
+from explorer_systems import brownian_particle
+
+import amaexplore as ama
+from amaexplore.errors import FormatError, InputError
+from amaexplore.explorer import serve
+from amaexplore.explorer.figure_view import FigureView
+
+
+@pytest.fixture(scope="module")
+def particle():
+    return brownian_particle()
+
+
+@pytest.fixture
+def explorer(particle):
+    explorer = ama.explore(particle)
+    assert explorer.session.wait(60)
+    yield explorer
+    explorer.session.stop()
+
+
+# -- the page --------------------------------------------------------------------------------------------------
+
+
+def test_the_window_slider_moves_the_drawn_gamma(explorer):
+    session, point = explorer.session, explorer.dashboard.running.point
+    before = point.data["value"][0]
+    explorer.window.slider.value = 90
+    assert session.wait(60)
+    assert session.window == pytest.approx(session.latest("gamma").window, abs=0.06)
+    assert point.data["t"][0] == session.latest("gamma").window
+    assert point.data["value"][0] == session.latest("gamma").isotropic != before
+    assert f"{session.latest('gamma').isotropic:.0f}" in explorer.numbers.box.value
+    assert explorer.window.automatic.value is False
+    explorer.window.automatic.value = True
+    assert session.wait(60)
+    assert session.window is None
+    assert point.data["value"][0] == pytest.approx(before)
+
+
+def test_dragging_the_edge_on_the_plot_sets_the_window(explorer):
+    explorer.dashboard.running.window.edge.location = 2.0
+    assert explorer.session.wait(60)
+    assert explorer.session.window == 2.0
+    assert explorer.window.number.value == 2.0
+    assert explorer.dashboard.correlation.window.edge.location == 2.0
+
+
+def test_controls_follow_the_session(explorer):
+    explorer.session.choose(
+        regime="fokker-planck", axis="z", estimator="window", temperature=300.0, boundary="periodic"
+    )
+    assert explorer.session.wait(60)
+    assert explorer.regime.choice.value == "fokker-planck"
+    assert explorer.regime.temperature.value == "300"
+    assert explorer.density.axis.value == "z"
+    assert explorer.density.boundary.value == "periodic"
+    assert explorer.window.estimator.value == "window"
+    # the plots show what this regime is about
+    assert explorer.dashboard.running.root.title.text.startswith("εθ")
+    assert explorer.session.latest("smoluchowski") is None
+    assert explorer.session.undo()
+    assert explorer.regime.choice.value == "both"
+
+
+def test_the_session_follows_the_controls(explorer):
+    explorer.regime.choice.value = "smoluchowski"
+    explorer.regime.temperature.value = "250"
+    explorer.density.axis.value = "y"
+    explorer.density.horizon.value = "25"
+    explorer.density.mean.value, explorer.density.std.value = "0.5", "0.25"
+    session = explorer.session
+    assert (session.regime, session.temperature, session.axis, session.horizon) == ("smoluchowski", 250.0, "y", 25.0)
+    assert session.initial == {"mean": 0.5, "std": 0.25}
+    density = session.result("smoluchowski", 60).density
+    assert density.times[-1] == 25.0
+    assert density.mean[0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_scrubbing_moves_the_time_cursor(explorer):
+    explorer.density.frame.value = 30
+    last = explorer.session.latest("smoluchowski").density.times[-1]
+    assert explorer.dashboard.heat.cursor.location == pytest.approx(0.5 * last)
+    explorer.dashboard.heat.cursor.location = 0.25 * last
+    assert explorer.density.frame.value == 15
+
+
+def test_an_error_is_a_sentence_in_its_step_and_fades_the_plots(explorer):
+    explorer.window.number.value = 1e7
+    assert explorer.session.wait(60)
+    assert "longer than the data allow" in explorer.window.message.value
+    assert "ama-dim" in explorer.dashboard.boxes["running"]._dom_classes
+    assert "ama-dim" not in explorer.dashboard.boxes["series"]._dom_classes
+    assert explorer.session.undo()
+    assert explorer.session.wait(60)
+    assert "ama-dim" not in explorer.dashboard.boxes["running"]._dom_classes
+    assert "ama-error" not in explorer.window.message.value
+
+
+def test_a_chosen_file_must_lie_in_the_folder(tmp_path, particle):
+    inside = tmp_path / "here"
+    inside.mkdir()
+    (tmp_path / "secret.csv").write_text("a,b\n")
+    explorer = ama.explore(particle)
+    step = type(explorer.data)(explorer.session, folder=inside)
+    step.kind.value = "files"
+    step.files.value = "../secret.csv"
+    assert explorer.session.source["files"] == [str(inside / "secret.csv")]
+    assert explorer.session.wait(60)
+    assert "secret.csv" in explorer.session.state("data").message
+    explorer.session.stop()
+
+
+def test_files_are_offered_by_name(tmp_path, particle):
+    for name in ("run.trr", "notes.md", ".hidden.trr", "sub/topol.tpr"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    explorer = ama.explore(particle)
+    step = type(explorer.data)(explorer.session, folder=tmp_path)
+    assert set(step.files.options) == {"run.trr", "sub/topol.tpr"}
+    explorer.session.stop()
+
+
+# -- the transport ---------------------------------------------------------------------------------------------
+
+
+class Page:
+    """Stands for a browser: records what a view sends, answers when told to."""
+
+    def __init__(self, view):
+        self.sent = []
+        self.view = view
+        view.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
+
+    def say(self, kind, **content):
+        self.view._answer(self.view, {"kind": kind, "view": "v1"} | content, [])
+
+    def drawn(self):
+        self.say("drawn", serial=self.sent[-1][0]["serial"])
+
+
+@pytest.fixture
+def line_view():
+    plot = figure()
+    source = plot.line([0.0, 1.0], [0.0, 1.0]).data_source
+    view = FigureView(plot)
+    return view, source, plot
+
+
+def test_a_page_that_asks_gets_the_figure_as_it_is_now(line_view):
+    view, _, plot = line_view
+    plot.title.text = "changed before the page opened"
+    page = Page(view)
+    page.say("hello")
+    content, _ = page.sent[0]
+    assert content["kind"] == "show"
+    assert "changed before the page opened" in content["text"]
+
+
+def test_without_a_page_nothing_is_sent(line_view):
+    view, _, plot = line_view
+    page = Page(view)
+    plot.title.text = "x"
+    assert page.sent == []
+
+
+def test_many_changes_become_one_patch_with_the_newest_values(line_view):
+    view, source, plot = line_view
+    page = Page(view)
+
+    async def scene():
+        page.say("hello")
+        page.drawn()
+        for k in range(50):
+            source.data = {"x": [0.0, 1.0], "y": [0.0, float(k)]}
+            plot.title.text = f"k = {k}"
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(scene())
+    assert len(page.sent) == 2
+    text = page.sent[1][0]["text"]
+    assert "k = 49" in text
+    assert "k = 48" not in text
+    assert text.count("ModelChanged") + text.count("ColumnDataChanged") == 2
+
+
+def test_a_slow_page_is_not_flooded_and_gets_the_last_state(line_view):
+    view, _, plot = line_view
+    page = Page(view)
+
+    async def scene():
+        page.say("hello")
+        for k in range(10):
+            plot.title.text = f"k = {k}"
+            await asyncio.sleep(0.001)
+        # the first drawing was not acknowledged yet
+        assert len(page.sent) == 1
+        page.drawn()
+        assert len(page.sent) == 2
+        assert "k = 9" in page.sent[1][0]["text"]
+
+    asyncio.run(scene())
+
+
+def test_a_page_that_has_gone_does_not_block_for_ever(line_view, monkeypatch):
+    from amaexplore.explorer import figure_view
+
+    monkeypatch.setattr(figure_view, "PATIENCE", 0.05)
+    view, _, plot = line_view
+    page = Page(view)
+
+    async def scene():
+        page.say("hello")
+        plot.title.text = "after a page that never answers"
+        await asyncio.sleep(0.3)
+
+    asyncio.run(scene())
+    assert "never answers" in page.sent[-1][0]["text"]
+
+
+def test_the_mouse_may_move_only_what_is_offered(line_view):
+    from bokeh.models import Span
+
+    view, _, plot = line_view
+    live, fixed = Span(dimension="height", location=1.0, tags=["live"]), Span(dimension="height", location=1.0)
+    plot.add_layout(live)
+    plot.add_layout(fixed)
+    page, heard = Page(view), []
+    live.on_change("location", lambda attr, old, new: heard.append(new))
+    page.say("hello")
+    page.drawn()
+    n_sent = len(page.sent)
+    for model in (live, fixed):
+        page.say("change", changes=[{"id": model.id, "attr": "location", "value": 2.5}])
+    page.say("change", changes=[{"id": "nobody", "attr": "location", "value": 2.5}])
+    page.say("change", changes=[{"id": live.id, "attr": "no_such_thing", "value": 2.5}])
+    assert (live.location, fixed.location) == (2.5, 1.0)
+    assert heard == [2.5]
+    # the page knows already
+    assert len(page.sent) == n_sent
+
+
+# -- serving ---------------------------------------------------------------------------------------------------
+
+
+def test_the_notebook_that_is_served_exists_and_has_no_outputs():
+    notebook = json.loads((serve.notebooks_folder() / "explore.ipynb").read_text())
+    assert all(not cell.get("outputs") for cell in notebook["cells"])
+
+
+def test_a_missing_file_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(FormatError, match=r"no\.trr"):
+        serve.open_app([tmp_path / "no.trr"], browser=False)
+
+
+def test_ports(monkeypatch):
+    import socket
+
+    with pytest.raises(InputError, match="not a port number"):
+        serve._free_port(70000)
+    with socket.socket() as taken:
+        taken.bind((serve.LOOPBACK, 0))
+        with pytest.raises(InputError, match="is taken"):
+            serve._free_port(taken.getsockname()[1])
+        assert serve._free_port(None) != taken.getsockname()[1]
+
+
+def test_a_broken_environment_variable_is_named(monkeypatch):
+    monkeypatch.setenv("AMAEXPLORE_OPEN", "{")
+    with pytest.raises(InputError, match="AMAEXPLORE_OPEN"):
+        ama.explore()
