@@ -415,7 +415,7 @@ def _sums_over_frames(trajectory, subset):
     indices, masses = subset.indices, trajectory.masses[subset.indices]
     weights = {"positions": masses, "velocities": masses, "forces": np.ones(len(indices))}
     return {
-        name: weighted_sum(values, indices, weights[name])
+        name: weighted_sum(np.asarray(values), indices, weights[name])
         for name in weights
         if (values := getattr(trajectory, name)) is not None
     }

@@ -158,7 +158,10 @@ def test_frames_that_lack_fields(run, tmp_path):
         fields[name][np.arange(150) % stride != 0] = np.nan
     path = tmp_path / "strides.trr"
     write_trr(path, times, boxes, fields)
-    assert_equals_loading(ama.ingest(path, pdb), ama.load(path, topology=pdb))
+    trajectory, loaded = ama.ingest(path, pdb), ama.load(path, topology=pdb)
+    assert_equals_loading(trajectory, loaded)
+    assert {notice.message for notice in trajectory.notices} == {notice.message for notice in loaded.notices}
+    assert "Forces are in 30 of 150 frames; the others count as missing." in {n.message for n in trajectory.notices}
 
 
 def test_several_files_are_one_run_and_repeated_frames_are_left_out(run, tmp_path):

@@ -6,6 +6,7 @@ first frame, which are integers and found beforehand, so that it does not matter
 are made: the bytes are the same.
 """
 
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -52,8 +53,8 @@ class BlockSource(Protocol):
         """Frames ``start`` to ``stop``, as an object with ``times``, ``boxes`` (NaN where there is none) and
 
         ``fill(name, first_atom, rows)``, which writes a field of the atoms from ``first_atom`` on into ``rows``
-        (n_some_atoms, 3, at least stop − start), NaN where a frame lacks it, periodic images as stored; and
-        ``positions_at(frame)``, the positions (n_atoms, 3) of one frame.
+        (n_some_atoms, 3, at least stop − start), NaN where a frame lacks it, periodic images as stored; ``positions_at(frame)``,
+        the positions (n_atoms, 3) of one frame; and ``done()``, called when a field has been read for all atoms.
         """
         ...
 
@@ -233,6 +234,7 @@ class BlockJob:
                 prefixes = prefix_rows(rows, weights, edges[begin : end + 1] - low, total)
                 if high == self.source.n_atoms:
                     frames_held = np.isfinite(rows[0, : past - first])
+                    frames.done()
                     _check_finite(name, prefixes[-1].reshape(3, -1)[:, : past - first], frames_held, first)
                 waiting[step % 2] = writing.submit(_write_slab, write, name, low, rows, begin, prefixes)
             for written in waiting:
@@ -489,6 +491,7 @@ class _TrrBlock:
 
     def __init__(self, source, start, stop):
         self.times, self.boxes = np.empty(stop - start), np.empty((stop - start, 3, 3))
+        self._maps = []
         self._parts = []  # words of a file, index of the file, its frames, where they begin in the block
         for number in np.unique(source.which[start:stop]):
             file = source.files[number]
@@ -496,8 +499,11 @@ class _TrrBlock:
             here = np.flatnonzero(source.which[start:stop] == number)
             frames = source.frame[start:stop][here]
             self.times[here], self.boxes[here] = file.times[frames], file.boxes[frames]
-            words = np.asarray(np.memmap(file.path, dtype=np.uint32, mode="r"))
+            with open(file.path, "rb") as data:
+                mapped = mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
+            words = np.frombuffer(mapped, dtype=np.uint32, count=len(mapped) // 4)
             self._parts.append((words, file, frames, int(here[0])))
+            self._maps.append(mapped)
 
     def fill(self, name, first_atom, rows):
         """See `BlockSource`."""
@@ -505,6 +511,12 @@ class _TrrBlock:
             starts = file.starts[name][frames]
             work = partial(fill_rows_swapped, words, starts, rows.view(np.uint32), first_atom, column)
             share(work, len(rows), 3 * len(rows) * len(frames))
+
+    def done(self):
+        """A field has been read: its pages need not be held any longer."""
+        for mapped in self._maps:
+            if hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def positions_at(self, frame):
         """Positions (n_atoms, 3) in one frame."""
@@ -541,6 +553,9 @@ class FramesInMemory:
             raise FormatError(
                 f"The file ended after {done} of {n_frames} frames of a block; it may still be written to."
             )
+
+    def done(self):
+        """See `BlockSource`."""
 
     def fill(self, name, first_atom, rows):
         """See `BlockSource`."""

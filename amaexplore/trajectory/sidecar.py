@@ -322,7 +322,7 @@ def open_sidecar(path):
     store = _open_store(path)
     with h5py.File(path, "r") as file:
         facts = json.loads(file["facts"][()])
-        facts["notices"] = tuple(Notice(**notice) for notice in facts["notices"])
+        facts["notices"] = (*(Notice(**notice) for notice in facts["notices"]), *_lacking(store))
         facts["files"] = tuple(facts["files"])
         arrays = dict(
             times=file["times"][()],
@@ -337,6 +337,18 @@ def open_sidecar(path):
     trajectory = Trajectory(**arrays, **fields, **facts)
     attach_store(trajectory, store)
     return trajectory
+
+
+def _lacking(store):
+    """Notices of fields that only some frames have; where one is missing its sums are NaN."""
+    for name in store.fields:
+        lacking = sum(int(np.isnan(block.prefixes[name][-1, : block.n_frames]).sum()) for block in store.blocks)
+        if lacking:
+            yield Notice(
+                f"{name}_in_some_frames",
+                f"{name.capitalize()} are in {store.n_frames - lacking} of {store.n_frames} frames; the others count as missing.",
+                "info",
+            )
 
 
 def _open_store(path):

@@ -517,9 +517,10 @@ def _identity(trajectory):
 def attach_store(trajectory, store):
     """Make a store the fast path of a trajectory and of every copy that shares its arrays."""
     key = _identity(trajectory)
+    store.kept = trajectory.masses  # so that no other array gets its identity
     with _registry_lock:
         _stores[key] = store
-    # identities are only good while the arrays live
+    # the same for the fields: the store goes when one of them does
     for name in FIELDS:
         values = getattr(trajectory, name)
         if values is not None:
