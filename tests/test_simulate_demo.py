@@ -147,6 +147,10 @@ def test_second_start_reads_the_cache(cache_home, simulations):
     assert second.topology == first.topology
     assert second.topology.n_bonds == first.topology.n_bonds
     assert second.complete_system
+    every_step = ama.load_series(second.files[0])
+    frames = second.order_parameters("resname NP")
+    assert every_step.n_frames == first.n_frames
+    np.testing.assert_allclose(every_step.net_force, frames.net_force, atol=1e-2)
     assert not [path for path in cache_home.rglob("*") if path.suffix == ".part"]
     ama.demo(**{**SHORT, "seed": 3})
     assert len(simulations) == 2

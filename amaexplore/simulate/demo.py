@@ -31,7 +31,7 @@ from .systems import (
 
 __all__ = ["Demo", "DemoList", "demo", "demos"]
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Raised whenever the same settings would give another trajectory or another file."""
 
 
@@ -270,7 +270,8 @@ def demo(
     Returns
     -------
     Trajectory or LiveRun
-        Complete system; ``metadata["subset"]`` is the selection of the nanoparticle.
+        Complete system; ``metadata["subset"]`` is the selection of the nanoparticle. Where it comes from the cache,
+        ``files[0]`` also holds R, P and F at every MD step, for `amaexplore.load_series`.
 
     Raises
     ------
@@ -301,13 +302,13 @@ def demo(
     if live:
         return _live(system, request, n_frames, cache, options)
     if not cache:
-        return _simulate(system, request, n_frames, progress, options)
+        return _simulate(system, request, n_frames, progress, options).trajectory(**request)
     path = cache_file(request)
     remembered = _read_cache(path, request, n_frames, system.n_atoms if entry.store == "all" else len(system.particle))
     if remembered is not None:
         _report(progress, 1.0, "read from the cache")
         return remembered
-    return _remembered(_simulate(system, request, n_frames, progress, options), path)
+    return _remembered(_simulate(system, request, n_frames, progress, options), request, path)
 
 
 def _frame_count(duration, stride, timestep):
@@ -320,7 +321,7 @@ def _simulate(system, request, n_frames, progress, options):
     recording = Recording(system, request["stride"], _stored(system, request))
     duration = n_frames * request["stride"] * system.timestep
     run_recorded(system, recording, duration, request["equilibration"], {"seed": request["seed"], **options}, progress)
-    return recording.trajectory(**request)
+    return recording
 
 
 def _stored(system, request):
@@ -329,9 +330,9 @@ def _stored(system, request):
 
 
 def _live(system, request, n_frames, cache, options):
-    def remember(trajectory):
+    def remember(recording):
         if cache:
-            _remembered(trajectory, cache_file(request))
+            _remembered(recording, request, cache_file(request))
 
     return LiveRun(
         system,
@@ -346,10 +347,11 @@ def _live(system, request, n_frames, cache, options):
     )
 
 
-def _remembered(trajectory, path):
+def _remembered(recording, request, path):
     """The trajectory, written to the cache; with a notice where that cannot be."""
+    trajectory = recording.trajectory(**request)
     try:
-        _write_cache(trajectory, path)
+        _write_cache(trajectory, recording.series(), path)
     except (OSError, InputError) as error:
         notice = Notice("cache_unavailable", f"The demo was not cached, so it will be simulated again: {error}", "info")
         return trajectory.replace(notices=(*trajectory.notices, notice))
@@ -385,11 +387,15 @@ def _read_cache(path, request, n_frames, n_atoms):
     return trajectory if whole and same else None
 
 
-def _write_cache(trajectory, path):
+def _write_cache(trajectory, series, path):
+    """The frames, and R, P and F at every step, which `amaexplore.load_series` reads from the same file."""
+    from .recorder import write_series
+
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"no permission to write in {path.parent}.")
     trajectory.save(path)
+    write_series(path, series)
     # last, so that whatever was cut short has no valid checksum
     write_text(_checksum_file(path), _checksum(path))
 

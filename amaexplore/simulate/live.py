@@ -79,7 +79,7 @@ class LiveRun:
     metadata : dict, optional
         Goes into the trajectory's.
     when_finished : callable, optional
-        Called in the background thread with the whole trajectory when the run ended by itself.
+        Called in the background thread with the `Recording` when the run ended by itself.
     recorder : object, optional
         Gets every snapshot too: a `recorder.H5MDRecorder`.
 
@@ -298,7 +298,7 @@ class LiveRun:
             if self._recorder is not None:
                 self._recorder.take(snapshot, temperature, engine)
         if self._when_finished is not None:
-            self._when_finished(self.trajectory())
+            self._when_finished(self.recording)
 
     def _equilibrating(self, fraction, text):
         self._equilibrated = fraction
