@@ -167,3 +167,38 @@ def test_bad_input_gets_a_sentence(options, message):
     arguments = {"grid": Grid(-1.0, 1.0, 40), "mass": 1.0, "friction": 1.0, "temperature": 300.0, **options}
     with pytest.raises(InputError, match=message):
         FokkerPlanck(**arguments)
+
+
+def test_absorbing_ends_lose_what_particles_lose():
+    """Free flight without a wall's echo: at high friction survival is that of equation (29)."""
+    grid = Grid(0.0, 2.0, 60, "absorbing")
+    f = FokkerPlanck(grid, 50.0, 200.0, temperature=TEMPERATURE)
+    times = [0.0, 20.0, 60.0]
+    w = f.evolve(("gaussian", 1.0, 0.2), times, n_particles=8000)
+    assert w.diagnostics["scheme"] == "particles"
+    s = Smoluchowski(grid, KT / 200.0, temperature=TEMPERATURE).evolve(("gaussian", 1.0, 0.2), times)
+    np.testing.assert_allclose(w.probability, s.probability, atol=0.1)
+    # a wall that absorbs particles with momentum leaves a little more than density zero on it does
+    assert (w.probability[1:] > s.probability[1:] - 0.02).all()
+    with pytest.raises(InputError, match="absorbing"):
+        f.evolve(("gaussian", 1.0, 0.2), times, method="modes")
+
+
+def test_what_modes_cannot_show_is_sampled_and_said():
+    """A spike far up the wall of the trap: energies where the equilibrium has e^{-18} of its weight."""
+    w = trap(1.0, 100).evolve(("gaussian", 5.5 * SIGMA, 0.05 * SIGMA), [0.0, 3.0], n_particles=5000)
+    assert w.diagnostics["scheme"] == "particles"
+    assert "phase_space_resolution" in [notice.code for notice in w.warnings]
+    means, _ = klein_kramers(1.0, 5.5 * SIGMA, 0.05 * SIGMA, [3.0])
+    assert w.mean[1, 0] == pytest.approx(means[0, 0], abs=0.06 * SIGMA)
+    assert w.mean[1, 1] == pytest.approx(means[0, 1], abs=0.06 * np.sqrt(MASS * KT))
+
+
+def test_particles_and_modes_agree():
+    f = trap(1.0, 100)
+    start = ("gaussian", SIGMA, 0.6 * SIGMA)
+    modes, particles = f.evolve(start, [4.0]), f.evolve(start, [4.0], method="particles", n_particles=20_000)
+    scale = np.array([SIGMA, np.sqrt(MASS * KT)])
+    np.testing.assert_allclose(particles.mean / scale, modes.mean / scale, atol=0.03)
+    with pytest.raises(InputError, match="method is"):
+        f.evolve(start, [4.0], method="magic")

@@ -10,6 +10,7 @@ from .generator import generator
 from .grid import Grid, as_grids
 from .initial import check_times, initial_density
 from .landscape import check_temperature, coefficient_on_faces, landscape, sample
+from .langevin import Langevin
 from .phase_space_basis import hermite_functions, position_modes, project
 from .spectral import march_modes
 
@@ -19,6 +20,7 @@ MODE_COUNTS = (32, 48, 64, 96)
 LEVEL_COUNTS = (8, 12, 16, 24, 32, 48, 64)
 FIT = 2e-4  # of the maximum: how close the modes must come to the initial density
 TAIL = 2e-3  # probability in the highest levels or modes that still leaves the density right to about 1e-3
+PARTICLE_SEED = 56
 REACH = 5.5  # thermal momenta shown beyond what falling from the highest occupied energy gives
 
 
@@ -61,6 +63,7 @@ class FokkerPlanck:
         if momentum_grid is not None and not isinstance(momentum_grid, Grid):
             raise InputError(f"momentum_grid is a Grid along P; got {momentum_grid!r}.")
         self.given_momentum_grid = momentum_grid
+        self.friction, self.mean_force, self.potential = friction, mean_force, potential
         self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
         self.face_friction = coefficient_on_faces("friction", friction, self.grid, "u/ps")
         if callable(friction) or np.ndim(friction) == 0:
@@ -89,7 +92,7 @@ class FokkerPlanck:
             )
         return self._modes[count]
 
-    def evolve(self, initial, times, *, progress=None):
+    def evolve(self, initial, times, *, method=None, n_particles=200_000, progress=None):
         """The density at all ``times``.
 
         Parameters
@@ -98,31 +101,87 @@ class FokkerPlanck:
             Density of R at time zero; the momentum is Maxwellian.
         times : array_like, ps
             Ascending.
+        method : str, optional
+            ``"modes"`` or ``"particles"``. By default modes; particles where ends absorb, and where the density is too
+            fine or too far from equilibrium for the modes (``diagnostics["scheme"]`` tells).
+        n_particles : int
+            If particles are used; a cell with a share p of them has a relative error of 1/√(p n_particles).
         progress : callable, optional
 
         Returns
         -------
         PhaseSpaceDensity
+
+        Raises
+        ------
+        InputError
+            An initial density outside the grid or of the wrong shape; times negative or not ascending.
         """
-        if self.grid.absorbing:
-            raise InputError("FokkerPlanck does not take absorbing ends yet; use reflecting or periodic ones.")
         times = check_times(times)
         start, notices = initial_density((self.grid,), initial)
+        notices = self.warnings + notices
+        if method not in (None, "modes", "particles"):
+            raise InputError(f'method is "modes" or "particles"; got {method!r}.')
+        if method == "modes" and self.grid.absorbing:
+            raise InputError("Modes cannot show absorbing ends; leave the method to itself, or use particles.")
+        if method == "particles" or self.grid.absorbing:
+            return self._by_particles(start, times, notices, progress, n_particles)
         with one_blas_thread():
-            run, modes, doubts = self._solve(start, times, progress)
-            return self._result(run, modes, times, start, self.warnings + notices + doubts)
+            run, modes, resolved = self._solve(start, times, progress, method == "modes")
+            if resolved or method == "modes":
+                return self._result(run, modes, times, start, notices)
+        doubt = Notice(
+            "phase_space_resolution",
+            f"The density is finer, or further from equilibrium, than {modes.count} modes can show, so it was sampled by "
+            f"{n_particles} particles instead and is noisy. A broader initial density inside the wells, or more friction, "
+            "can be solved exactly.",
+        )
+        return self._by_particles(start, times, (*notices, doubt), progress, n_particles)
 
-    def _solve(self, start, times, progress):
+    def _by_particles(self, start, times, notices, progress, n_particles):
+        """The same equation by its sample paths: positive, right at any wall, with the noise of a histogram."""
+        ensemble = Langevin.from_equation(self).sample(n_particles, times, start, seed=PARTICLE_SEED, progress=progress)
+        axis = self._momentum_axis(start)
+        edges = [self.grid.edges, axis.edges]
+        values = np.empty((len(times), self.grid.n_cells, axis.n_cells))
+        for k in range(len(times)):
+            alive = np.isfinite(ensemble.positions[k, :, 0])
+            # the few beyond the last momentum shown are counted in the last cell
+            momentum = np.clip(ensemble.momenta[k, alive, 0], axis.lower, axis.upper)
+            counts, *_ = np.histogram2d(ensemble.positions[k, alive, 0], momentum, bins=edges)
+            values[k] = counts / (n_particles * self.grid.width * axis.width)
+        diagnostics = {
+            "scheme": "particles",
+            "n_particles": n_particles,
+            "timestep": ensemble.timestep,
+            "probability_drift": None
+            if self.grid.absorbing
+            else float(np.abs(values.sum(axis=(1, 2)) * self.grid.width * axis.width - 1.0).max()),
+            "lowest": 0.0,
+            "clipped": 0.0,
+        }
+        return PhaseSpaceDensity(times, values, self.grid, axis, self.mass, self.temperature, diagnostics, notices)
+
+    def _solve(self, start, times, progress, forced=False):
         modes, first = self._choose_modes(start)
+        if progress is not None:
+            progress(0.0, "Fokker-Planck equation")
         fit = float(np.abs(modes.root * (modes.cells @ first) / self.grid.width - start).max() / start.max())
+        if fit > 100.0 * FIT and not forced:
+            return None, modes, False  # what starts wrong stays wrong
         mode_index = MODE_COUNTS.index(modes.count) if modes.count in MODE_COUNTS else len(MODE_COUNTS)
         level_index = self._first_level_index()
         while True:
             coefficients = np.zeros((LEVEL_COUNTS[level_index], modes.count))
             coefficients[0] = first
-            run = march_modes(modes, self.thermal_velocity, coefficients, times, self._first_step(start), progress)
-            more_levels = run.level_tail > TAIL and level_index + 1 < len(LEVEL_COUNTS)
-            more_modes = run.mode_tail > TAIL and mode_index + 1 < len(MODE_COUNTS)
+            can_grow = (level_index + 1 < len(LEVEL_COUNTS), mode_index + 1 < len(MODE_COUNTS))
+            # no need to finish what has to be repeated with more functions, or by particles
+            limits = [np.inf if forced and not grow else TAIL if grow else 10.0 * TAIL for grow in can_grow]
+            run = march_modes(
+                modes, self.thermal_velocity, coefficients, times, self._first_step(start), limits, progress
+            )
+            more_levels = run.level_tail > TAIL and can_grow[0]
+            more_modes = run.mode_tail > TAIL and can_grow[1]
             if not more_levels and not more_modes:
                 break
             level_index += more_levels
@@ -130,18 +189,7 @@ class FokkerPlanck:
                 mode_index += 1
                 modes = self._position_modes(MODE_COUNTS[mode_index])
                 first = project(modes, start * self.grid.width)
-        doubts = ()
-        if fit > 10 * FIT or max(run.level_tail, run.mode_tail) > 10 * TAIL:
-            doubts = (
-                Notice(
-                    "phase_space_resolution",
-                    f"The density is finer than the {modes.count} modes × {len(run.coefficients[0])} Hermite functions "
-                    f"it was solved in: the initial density is met to {fit:.1g} of its maximum, and "
-                    f"{max(run.level_tail, run.mode_tail):.1g} of the probability reached their end. A broader initial "
-                    "density or more friction helps.",
-                ),
-            )
-        return run, modes, doubts
+        return run, modes, fit <= 10.0 * FIT and max(run.level_tail, run.mode_tail) <= 10.0 * TAIL
 
     def _choose_modes(self, start):
         for count in MODE_COUNTS:

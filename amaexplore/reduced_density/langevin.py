@@ -258,6 +258,18 @@ class Langevin(_Dynamics):
         if self._rate is None:
             self.friction = _tensor("friction", friction, self.dimensions, "u/ps")
 
+    @classmethod
+    def from_equation(cls, equation):
+        """The sample paths of a `FokkerPlanck` equation."""
+        return cls(
+            equation.grid,
+            equation.mass,
+            equation.friction,
+            mean_force=equation.mean_force,
+            potential=equation.potential,
+            temperature=equation.temperature,
+        )
+
     def _varying(self, name, value, unit):
         varies = callable(value) or (self.dimensions == 1 and np.shape(value) == (self.grids[0].n_cells,))
         if not varies:

@@ -79,7 +79,7 @@ class _Stepper:
         return out
 
 
-def march_modes(modes, velocity, start, times, first_step, progress=None):
+def march_modes(modes, velocity, start, times, first_step, limits=(np.inf, np.inf), progress=None):
     """Coefficients at all times.
 
     Parameters
@@ -91,6 +91,8 @@ def march_modes(modes, velocity, start, times, first_step, progress=None):
     times : ndarray, shape (n_times,), ps
     first_step : float, ps
         Small against the fastest change that matters.
+    limits : (float, float)
+        Where the level or the mode tail passes its limit the march stops: the frames after are not filled.
     progress : callable, optional
 
     Returns
@@ -98,7 +100,7 @@ def march_modes(modes, velocity, start, times, first_step, progress=None):
     SpectralRun
     """
     stepper = _Stepper(modes, velocity, len(start), first_step)
-    out = np.empty((len(times), *start.shape))
+    out = np.zeros((len(times), *start.shape))
     out[times == 0.0] = start
     watch = _Watch(modes, len(start))
     state, time, j, n_steps = start, 0.0, 0, 0
@@ -124,6 +126,8 @@ def march_modes(modes, velocity, start, times, first_step, progress=None):
         end = time + stepper.size(j)
         filled = _fill(stepper, state, new, time, end, times, filled, out)
         watch.look(new)
+        if watch.level_tail > limits[0] or watch.mode_tail > limits[1]:
+            break
         before, state, time = (state, time), new, end
         if grow:
             j, before = j + 1, None
