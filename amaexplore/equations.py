@@ -18,7 +18,6 @@ _DERIVATION = "tests/test_derivation.py::"
 _BATH = "tests/test_harmonic_bath.py::"
 _SERIES = "tests/test_order_parameters.py::"
 _TRANSPORT = "tests/test_transport.py::"
-_ANALYSIS = "tests/test_analysis.py::"
 
 _SUMS = _SERIES + "test_order_parameters_equal_a_naive_loop"
 _SCALED = _SERIES + "test_scaled_variables_are_equations_31_to_33"
@@ -110,8 +109,9 @@ def _entries():
         e("28", 2, "γ = ∫₋ₜ₀⁰ (P(0) · P(s))^th ds, the diffusion coefficient", ("gamma", "Gamma.diffusion"),
           (_TRANSPORT + "test_ornstein_uhlenbeck_velocity", "tests/test_synthetic.py::test_green_kubo_of_the_free_bed_gives_gamma"),
           "A tensor P⊗P; the dot product is its trace, three times what one axis needs."),
-        e("29", 2, "the Smoluchowski equation", ("Smoluchowski",),
-          (_ANALYSIS + "test_prediction_in_a_trap_relaxes_to_boltzmann", _BATH + "test_smoluchowski_is_the_late_limit",
+        e("29", 2, "the Smoluchowski equation", ("Smoluchowski", "BrownianDynamics"),
+          ("tests/test_smoluchowski.py::test_harmonic_well_is_ornstein_uhlenbeck",
+           "tests/test_langevin.py::test_brownian_histogram_is_the_density_of_equation_29", _BATH + "test_smoluchowski_is_the_late_limit",
            _DERIVATION + "test_both_sets_of_variables_give_one_equation"),
           "Raw: ∂ₜW = ∂_R·[D(∂_R − βF^th)W], D = γ/m² per axis."),
         e("30", 3, "ε = m̂/m again, now with R, P = O(ε^−½) and f = O(ε^½)", ("OrderParameters.epsilon",),
@@ -147,7 +147,8 @@ def _entries():
         e("49", 3, "Λ₀ρ₁ = −Λ₁ρ₀", ("harmonic_bath.HarmonicBath",), (_FIRST,)),
         e("50", 3, "ρ₁ with its secular terms", ("harmonic_bath.HarmonicBath",), (_FIRST,)),
         e("51", 3, "Λ₁^th W = 0: on the first slow time W is carried along by the mean force",
-          ("harmonic_bath.HarmonicBath.liouville",), (_ORDER_1,), "Printed as Λ₁^th ≡ ... = 0, without W; lim ρ₁/t₀ lacks ρ̂."),
+          ("harmonic_bath.HarmonicBath.liouville", "FokkerPlanck"),
+          (_ORDER_1, "tests/test_fokker_planck.py::test_without_friction_it_is_pure_transport"), "Printed as Λ₁^th ≡ ... = 0, without W; lim ρ₁/t₀ lacks ρ̂."),
         e("52", 3, "ρ₁ without secular terms", ("harmonic_bath.HarmonicBath",), (_SECULAR,), "A dot is missing; see (25)."),
         e("53", 3, "W̃ₙ = ∫Δ ρₙ", ("PhaseSpaceDensity",), (_LOWEST,)),
         e("54", 3, "W̃ = Σ εⁿW̃ₙ", ("PhaseSpaceDensity",), (_LOWEST,)),
@@ -156,8 +157,9 @@ def _entries():
            _TRANSPORT + "test_kernel_estimator_meets_the_exact_coefficients",
            _TRANSPORT + "test_theta_in_the_papers_variables_and_raw"),
           "A tensor; with R and P held, or the integral has no plateau. Raw: εθ = ∫⟨δF δF⟩, ζ = βεθ."),
-        e("56", 3, "the Fokker-Planck equation", ("FokkerPlanck",),
-          (_ORDER_2, _BATH + "test_conditional_force_is_the_closure",
+        e("56", 3, "the Fokker-Planck equation", ("FokkerPlanck", "Langevin"),
+          ("tests/test_fokker_planck.py::test_trap_is_klein_kramers",
+           "tests/test_langevin.py::test_langevin_histogram_is_the_marginal_of_equation_56", _ORDER_2, _BATH + "test_conditional_force_is_the_closure",
            _DERIVATION + "test_another_first_order_initial_state_is_forgotten",
            _DERIVATION + "test_both_sets_of_variables_give_one_equation"),
           "Raw: ∂ₜW = −∂_R·(P/m W) − ∂_P·(F^th W) + ∂_P·[εθ(βP/m + ∂_P)W]."),

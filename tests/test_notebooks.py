@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, opens with a picture, and is committed without outputs."""
 
+import ast
 import json
 import os
 from pathlib import Path
@@ -38,6 +39,10 @@ def test_form(path):
     # a title, then a cell with a picture
     assert notebook.cells[0].source.startswith("# ")
     assert "show(" in code[0].source or "explore(" in code[0].source
+    # a picture is displayed only as the value of its cell
+    for cell in code:
+        last = ast.parse(cell.source).body[-1]
+        assert "show(" not in cell.source or "show(" in ast.unparse(last), cell.source
     # public API only
     for cell in code:
         for word in ("amaexplore.kernels", "import _", "._"):
