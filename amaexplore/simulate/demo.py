@@ -20,6 +20,7 @@ from ..units import BOLTZMANN
 from .live import LiveRun
 from .own import alanine_dipeptide, run_recorded
 from .potentials import DoubleWell, HarmonicTrap
+from .progress import report
 from .recording import Recording
 from .systems import (
     argon_beside_fixed_particle,
@@ -106,7 +107,7 @@ _DEMOS = {
             build=partial(argon_nanoparticle, **_HEAVY),
             duration=320.0,
             stride=3,
-            expected={"friction": (245.0, 6.0, "u/ps")},
+            expected={"friction": (255.0, 15.0, "u/ps")},
         ),
         Demo(
             name="argon-trap",
@@ -306,7 +307,7 @@ def demo(
     path = cache_file(request)
     remembered = _read_cache(path, request, n_frames, system.n_atoms if entry.store == "all" else len(system.particle))
     if remembered is not None:
-        _report(progress, 1.0, "read from the cache")
+        report(progress, 1.0, "read from the cache")
         return remembered
     return _remembered(_simulate(system, request, n_frames, progress, options), request, path)
 
@@ -407,8 +408,3 @@ def _checksum_file(path):
 def _checksum(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _report(progress, fraction, text):
-    if progress is not None:
-        progress(fraction, text)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import AmaError, InputError
 from ..units import BOLTZMANN
+from .progress import report
 
 __all__ = ["DYNAMICS", "Engine", "Snapshot", "begin", "equilibrate", "platforms_by_speed"]
 
@@ -386,7 +387,7 @@ class Engine:
                 thermostat.step(n_steps * (part + 1) // parts - n_steps * part // parts)
                 if part >= parts // 2:
                     energies.append(context.getState(energy=True).getPotentialEnergy()._value)
-            _report(progress, (part + 1) / parts, "equilibrating with a thermostat")
+            report(progress, (part + 1) / parts, "equilibrating with a thermostat")
         state = context.getState(positions=True, velocities=True)
         self.place(state.getPositions(asNumpy=True)._value, state.getVelocities(asNumpy=True)._value)
         return float(np.mean(energies))
@@ -448,15 +449,3 @@ def begin(engine, record, equilibration, dynamics="free", progress=None):
         engine.n_steps = checkpoint.n_steps
     if dynamics != "free":
         engine.hold(dynamics)
-
-
-def _part(progress, start, stop):
-    """A progress callable that fills only a part of the whole bar."""
-    if progress is None:
-        return None
-    return lambda fraction, text: progress(start + (stop - start) * fraction, text)
-
-
-def _report(progress, fraction, text):
-    if progress is not None:
-        progress(fraction, text)

@@ -14,7 +14,7 @@ from ..reduced_density.density import PhaseSpaceDensity
 from ..results import Result, format_value
 from ..uncertainty import jackknife_std
 from ..units import BOLTZMANN
-from .nanocanonical import HeldRun, _as_places, _as_system, held_engine
+from .nanocanonical import HeldRun, as_places, as_system, held_engine
 from .parallel import job_seed, run_jobs
 
 __all__ = ["Comparison", "Ensemble", "ReleaseRun", "compare", "release", "run_release"]
@@ -53,7 +53,7 @@ def run_release(run, progress=None):
     ----------
     run : ReleaseRun
     progress : callable, optional
-        Called with a fraction.
+        Called with a fraction and a text.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def run_release(run, progress=None):
             momentum[replica, frame] = masses @ snapshot.velocities[particle]
             temperature.append(engine.kinetic_temperature(snapshot.velocities))
             if progress is not None:
-                progress((replica + frame / run.n_frames) / run.n_replicas)
+                progress((replica + frame / run.n_frames) / run.n_replicas, "")
             if run.stride > 1 and frame + 1 < run.n_frames:
                 engine.run(run.stride - 1)
         engine.place(*held)
@@ -236,8 +236,8 @@ def release(
     -------
     Ensemble
     """
-    system = _as_system(system)
-    (place,) = _as_places(position)
+    system = as_system(system)
+    (place,) = as_places(position)
     if n_replicas < 2:
         raise InputError(f"An ensemble needs at least 2 replicas; got {n_replicas!r}.")
     stride = max(1, round(interval / system.timestep))

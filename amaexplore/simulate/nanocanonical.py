@@ -17,6 +17,7 @@ from ..units import BOLTZMANN
 from ..window import axes_std, propose_plateau
 from .dynamics import Engine, equilibrate
 from .parallel import job_seed, run_jobs
+from .progress import part
 from .systems import MolecularSystem
 
 __all__ = ["HeldRun", "HeldSampling", "run_held", "sample_held"]
@@ -50,19 +51,12 @@ def held_engine(run, progress=None):
     """An engine with the particle held at the run's position and equilibrated there."""
     engine = Engine(run.system, seed=run.seed, platform=run.platform)
     temperature = run.system.temperature
-    equilibrate(engine, duration=run.equilibration, progress=_without_text(progress, 0.0, 0.5))
+    equilibrate(engine, duration=run.equilibration, progress=part(progress, 0.0, 0.5))
     engine.hold("held")
     if run.position is not None:
         engine.move_particle(run.position, temperature=temperature)
-    settle_held(engine, run.equilibration, _without_text(progress, 0.5, 1.0))
+    settle_held(engine, run.equilibration, part(progress, 0.5, 1.0))
     return engine
-
-
-def _without_text(progress, start, stop):
-    """A part of a job's bar, for what reports with a text."""
-    if progress is None:
-        return None
-    return lambda fraction, text="": progress(start + (stop - start) * fraction)
 
 
 def settle_held(engine, duration, progress=None):
@@ -76,7 +70,7 @@ def settle_held(engine, duration, progress=None):
         engine.run(stretch)
         energies.append(engine.potential_energy())
         if progress is not None:
-            progress((n + 1) / n_stretches)
+            progress((n + 1) / n_stretches, "")
     potential = np.mean(energies[n_stretches // 2 :])
     engine.set_total_energy(potential + 0.5 * engine.degrees_of_freedom * BOLTZMANN * temperature)
     engine.n_steps = 0
@@ -89,7 +83,7 @@ def run_held(run, progress=None):
     ----------
     run : HeldRun
     progress : callable, optional
-        Called with a fraction.
+        Called with a fraction and a text.
 
     Returns
     -------
@@ -100,7 +94,7 @@ def run_held(run, progress=None):
         Where R was held.
     """
     preparation = 2.0 * run.equilibration / (2.0 * run.equilibration + run.duration)
-    engine = held_engine(run, _without_text(progress, 0.0, preparation))
+    engine = held_engine(run, part(progress, 0.0, preparation))
     n_steps = max(8, round(run.duration / engine.timestep))
     net_force = np.empty((n_steps, 3))
     temperature = 0.0
@@ -109,7 +103,7 @@ def run_held(run, progress=None):
         net_force[n] = snapshot.forces[engine.particle].sum(axis=0)
         temperature += engine.kinetic_temperature(snapshot.velocities)
         if progress is not None and n % 200 == 0:
-            progress(preparation + (1.0 - preparation) * n / n_steps)
+            progress(preparation + (1.0 - preparation) * n / n_steps, "")
     # what is left of a held place is rounding
     return net_force, temperature / n_steps, np.round(engine.centre_of_mass(), 12) + 0.0
 
@@ -268,8 +262,8 @@ def sample_held(
     ------
     InputError, InsufficientDataError
     """
-    system = _as_system(system)
-    places = [None] if positions is None else list(_as_places(positions))
+    system = as_system(system)
+    places = [None] if positions is None else list(as_places(positions))
     if not (np.isfinite(duration) and duration > 0) or n_replicas < 1:
         raise InputError(f"duration must be positive (ps) and n_replicas at least 1; got {duration!r}, {n_replicas!r}.")
     runs = [
@@ -284,7 +278,7 @@ def sample_held(
     return held_statistics(force, temperature, centres, system, window=window, max_lag=max_lag)
 
 
-def _as_system(system):
+def as_system(system):
     if isinstance(system, str):
         from .demo import find_demo
 
@@ -294,7 +288,7 @@ def _as_system(system):
     return system
 
 
-def _as_places(positions):
+def as_places(positions):
     places = np.atleast_2d(np.asarray(positions, dtype=float))
     if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
         raise InputError(f"positions has shape {np.shape(positions)}; expected finite values (n_positions, 3), in nm.")

@@ -13,8 +13,9 @@ import mdtraj
 import numpy as np
 
 from ..errors import FormatError, InputError, Notice, SelectionError
-from .dynamics import DYNAMICS, Engine, _part, _report, begin
+from .dynamics import DYNAMICS, Engine, begin
 from .live import LiveRun
+from .progress import part, report
 from .recording import Recording
 from .systems import MolecularSystem
 
@@ -157,14 +158,14 @@ def run_recorded(system, record, duration, equilibration, options, progress=None
     engine = Engine(system, **options)
     # the share of the work that equilibration is, so that the bar moves evenly
     share = equilibration / (equilibration + duration)
-    begin(engine, record, equilibration, dynamics, _part(progress, 0.0, share))
+    begin(engine, record, equilibration, dynamics, part(progress, 0.0, share))
     n_steps = max(1, round(duration / system.timestep))
     while record.n_steps < n_steps:
         snapshot = engine.step()
         record.take(snapshot, engine.kinetic_temperature(snapshot.velocities), engine)
         if record.n_steps % 200 == 0 or record.n_steps == n_steps:
             done = share + (1.0 - share) * record.n_steps / n_steps
-            _report(progress, done, f"simulating, {record.n_steps * system.timestep:.0f} ps")
+            report(progress, done, f"simulating, {record.n_steps * system.timestep:.0f} ps")
 
 
 def _system_of(source, subset, positions, topology, force_field, solvate, temperature, timestep):

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from ..errors import AmaError, InputError
+from .progress import report
 
 __all__ = ["job_seed", "run_jobs"]
 
@@ -44,7 +45,7 @@ def run_jobs(function, jobs, *, workers=None, client=None, progress=None, text="
         results = []
         for n, job in enumerate(jobs):
             results.append(function(job, _share_of(progress, n, len(jobs), text)))
-            _report(progress, (n + 1) / len(jobs), text)
+            report(progress, (n + 1) / len(jobs), text)
         return results
     return _in_processes(function, jobs, workers, progress, text)
 
@@ -67,7 +68,7 @@ def _in_processes(function, jobs, workers, progress, text):
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
-            _report(progress, 1.0 - len(waiting) / len(jobs), text)
+            report(progress, 1.0 - len(waiting) / len(jobs), text)
         return [future.result() for future in futures]
     except BrokenProcessPool:
         raise AmaError(
@@ -86,7 +87,7 @@ def _on_cluster(function, jobs, client, progress, text):
     try:
         for n, future in enumerate(as_completed(futures)):
             future.result()
-            _report(progress, (n + 1) / len(jobs), text)
+            report(progress, (n + 1) / len(jobs), text)
         return [future.result() for future in futures]
     finally:
         client.cancel(futures)
@@ -96,9 +97,4 @@ def _share_of(progress, n, n_jobs, text):
     """The progress of one job as a part of that of all."""
     if progress is None:
         return None
-    return lambda fraction: progress((n + fraction) / n_jobs, text)
-
-
-def _report(progress, fraction, text):
-    if progress is not None:
-        progress(fraction, text)
+    return lambda fraction, _text="": progress((n + fraction) / n_jobs, text)
