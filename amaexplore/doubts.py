@@ -42,7 +42,7 @@ def doubts(bench, kind, entry, curve, index, plateau, proposed):
     ]
     if entry.name == "kernel":
         found += [_coarse_frames(bench), _short_blocks(bench, kind, curve, index), _mean_force_taken_off(bench)]
-        found.append(_stiff_well(bench, kind, curve, index))
+        found += [_stiff_well(bench, kind, curve, index), _perhaps_confined(bench)]
     found += [_force_is_not_momentum_change(bench), _host_recoil(bench, kind, entry)]
     if kind == "theta" or entry.gamma is None:
         found.append(_temperature(bench))
@@ -115,6 +115,18 @@ def _stiff_well(bench, kind, curve, index):
         "stiff_well",
         f"The particle swings in a well with ω τ_P = {swing:.3g}: above about {STIFFEST_WELL} (a stiff underdamped well, an atom "
         "bound in a solid) the memory kernel's integral is drowned by the oscillation. Hold the momentum instead.",
+    )
+
+
+def _perhaps_confined(bench):
+    automatic = isinstance(bench.mean_force, str)
+    if not (automatic and bench.confinement.suspected and bench._took_off is None):
+        return None
+    return Notice(
+        "perhaps_confined",
+        f"The mean squared displacement grows {bench.confinement.ratio:.2f}-fold from a quarter to a half of the run, where "
+        "free diffusion doubles it: the particle was taken for confined and f^th(R) taken off. Give mean_force=None if it is "
+        "free, or the force itself if it is known.",
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .confinement import confined_axes
+from .confinement import confinement
 from .errors import AmaError, InputError, Notice
 from .results import Result
 from .transport import prepare
@@ -128,7 +128,8 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
             Notice("rough_times", "No plateau of the friction was found, so the times behind the verdict are rough.")
         )
     tau_force, tau_momentum, diffusion = times.force, times.momentum, times.diffusion
-    axes, variances = confined_axes(series)
+    where = confinement(series)
+    axes, variances = where.axes, where.variance
     confined = bool(axes.any())
     variance = float(variances[axes].mean()) if confined else float("nan")
     tau_position = (variance if confined else length**2) / diffusion if diffusion > 0 else float("nan")

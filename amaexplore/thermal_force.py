@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.interpolate import BSpline
 
-from .confinement import confined_axes
+from .confinement import confinement
 from .errors import InputError, InsufficientDataError, Notice
 from .force_matching import CellSums, bin_edges, fit_force
 from .results import Result, format_value
@@ -199,7 +199,7 @@ def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False,
         profile = dict.fromkeys(_PROFILE, empty) | {"agreement": float("nan"), "n_groups": 0}
         return MeanForce(**shared, **profile, warnings=tuple(notices))
 
-    if not confined_axes(series)[0][np.abs(direction) > 1e-6].all():
+    if not confinement(series).axes[np.abs(direction) > 1e-6].all():
         notices.append(
             Notice(
                 "not_confined",

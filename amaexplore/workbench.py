@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 
 from .coefficients import positive_number
-from .confinement import confined_axes
+from .confinement import Confinement, confinement
 from .correlation import force_correlation, lag_index, momentum_correlation
 from .correlators import Correlators
 from .doubts import LARGEST_MISFIT, doubts
@@ -143,6 +143,9 @@ class Correlations:
             return None
         if isinstance(self.mean_force, str) and self.mean_force == "auto":
             axes = self.confined if self._took_off is None else self._took_off
+            # a suspicion is enough: the force taken off a free particle by mistake is of the order of the window over
+            # the run, one left on a confined particle of the window over its relaxation time
+            axes = axes | self.confinement.suspected
             return force_field(self._even, np.flatnonzero(axes)) if axes.any() else None
         if not callable(self.mean_force):
             raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
@@ -160,18 +163,19 @@ class Correlations:
     @property
     def confined(self):
         """Along which axes the particle stays in a bounded region, shape (3,) bool."""
-        return self._confinement[0]
+        return self.confinement.axes
 
     @property
     def position_variance(self):
         """Variance of R along each axis, shape (3,), nm²; NaN without positions."""
-        return self._confinement[1]
+        return self.confinement.variance
 
     @cached_property
-    def _confinement(self):
+    def confinement(self):
+        """What the mean squared displacement says: a `Confinement`."""
         if self._has_positions:
-            return confined_axes(self._even)
-        return np.zeros(3, dtype=bool), np.full(3, np.nan)
+            return confinement(self._even)
+        return Confinement(np.zeros(3, dtype=bool), np.full(3, np.nan), float("nan"))
 
     @cached_property
     def _has_positions(self):

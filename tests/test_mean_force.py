@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import amaexplore as ama
-from amaexplore.confinement import confined_axes
+from amaexplore.confinement import confinement
 from amaexplore.errors import InputError, InsufficientDataError, MissingFieldError
 from amaexplore.synthetic import GeneralizedLangevin, bed
 
@@ -119,9 +119,9 @@ def test_any_direction(rng):
 
 def test_free_particle_is_said_not_to_be_confined():
     series = bed("free, one mode").sample(seed=0)
-    assert not confined_axes(series)[0].any()
+    assert not confinement(series).axes.any()
     assert "not_confined" in {notice.code for notice in ama.mean_force(series).warnings}
-    assert confined_axes(bed("trap, τ_R = 10 τ_P").sample(seed=0))[0].all()
+    assert confinement(bed("trap, τ_R = 10 τ_P").sample(seed=0)).axes.all()
 
 
 def test_one_confined_axis_is_found_among_free_ones():
@@ -132,13 +132,13 @@ def test_one_confined_axis_is_found_among_free_ones():
     position = free.centre_of_mass.copy()
     position[..., 1] = trap.centre_of_mass[..., 1]
     series = ama.OrderParameters.from_arrays(timestep=0.02, mass=520.0, centre_of_mass=position)
-    assert confined_axes(series)[0].tolist() == [False, True, False]
+    assert confinement(series).axes.tolist() == [False, True, False]
 
 
 def test_one_long_run_is_judged_by_its_pieces():
     system = GeneralizedLangevin(trap=100.0)
-    assert confined_axes(system.sample(seed=0, n_replicas=1, n_frames=40_000))[0].all()
-    assert not confined_axes(bed("free, one mode").sample(seed=0, n_replicas=1, n_frames=40_000))[0].any()
+    assert confinement(system.sample(seed=0, n_replicas=1, n_frames=40_000)).axes.all()
+    assert not confinement(bed("free, one mode").sample(seed=0, n_replicas=1, n_frames=40_000)).axes.any()
 
 
 @pytest.mark.parametrize(
