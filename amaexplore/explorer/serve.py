@@ -19,6 +19,7 @@ __all__ = ["notebooks_folder", "open_app", "open_lab"]
 
 FIRST_PORT, LAST_PORT = 8888, 8988
 LOOPBACK = "127.0.0.1"
+LAB_PAGE = "/lab/tree/explore.ipynb"
 
 
 def open_app(files=(), topology=None, port=None, browser=True):
@@ -92,13 +93,16 @@ def open_lab(port=None, browser=True):
         f"--ServerApp.ip={LOOPBACK}",
         f"--IdentityProvider.token={token}",
         f"--ServerApp.open_browser={bool(browser)}",
-        "--LabApp.default_url=/lab/tree/explore.ipynb",
-        "--ServerApp.log_level=ERROR",
+        f"--LabApp.default_url={LAB_PAGE}",
+        # nothing is asked of a network
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--log-level=ERROR",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")
     print(
-        f"amaexplore: JupyterLab is at http://{LOOPBACK}:{port}/lab?token={token}\nNotebooks: {folder}\nEnd it with Ctrl-C.",
+        f"amaexplore: JupyterLab is at http://{LOOPBACK}:{port}{LAB_PAGE}?token={token}\nNotebooks: {folder}\nEnd it with Ctrl-C.",
         flush=True,
     )
     from jupyterlab.labapp import LabApp
