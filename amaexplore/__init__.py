@@ -60,6 +60,8 @@ _ROOMS = {
     "diagnose": "regime",
     "Grid": "reduced_density.grid",
     "ReducedDensity": "reduced_density.density",
+    "PhaseSpaceDensity": "reduced_density.density",
+    "DensityFan": "reduced_density.density",
     "Smoluchowski": "reduced_density.smoluchowski",
     "FokkerPlanck": "reduced_density.fokker_planck",
     "Langevin": "reduced_density.langevin",

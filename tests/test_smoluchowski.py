@@ -333,3 +333,32 @@ def test_density_survives_json():
     again = ReducedDensity.from_dict(w.to_dict())
     np.testing.assert_array_equal(again.values, w.values)
     assert again.grid == w.grid
+
+
+def test_committor_survival_and_passage_agree():
+    s = Smoluchowski(Grid(-2.0, 2.0, 200), DIFFUSION, potential=double_well, temperature=TEMPERATURE)
+    assert s.committor(-1.0, 1.0, 0.0) == pytest.approx(0.5, abs=1e-9)
+    np.testing.assert_allclose(s.committor(-1.0, 1.0), 1.0 - s.committor(1.0, -1.0), atol=1e-12)
+    free = Smoluchowski(Grid(0.0, 2.0, 100), DIFFUSION, temperature=TEMPERATURE)
+    assert free.committor(0.5, 1.5, 0.7) == pytest.approx(0.2, abs=1e-9)
+    # ∫ survival dt is the mean passage time
+    target = float(free.grid.centres[75])
+    times = np.linspace(0.0, 400.0, 4001)
+    alive = free.survival(("gaussian", 0.3, 0.0), times, target)
+    integral = np.sum(0.5 * (alive[1:] + alive[:-1])) * 0.1
+    assert integral == pytest.approx(free.mean_first_passage_time(target, 0.3), rel=2e-3)
+    assert (np.diff(alive) <= 1e-12).all()
+
+
+def test_fan_propagates_the_error_of_the_coefficient(rng):
+    """W of free diffusion depends on D through its variance: the spread must be |∂W/∂D| σ_D."""
+    grid = Grid(-5.0, 5.0, 200)
+    s = Smoluchowski(grid, DIFFUSION, temperature=TEMPERATURE)
+    spread = 0.02 * DIFFUSION
+    fan = s.fan(("gaussian", 0.0, 0.3), [0.0, 10.0], diffusions=rng.normal(DIFFUSION, spread, 200))
+    variance = 0.09 + 20.0 * DIFFUSION
+    peak_slope = 0.5 / variance * 20.0 / np.sqrt(2.0 * np.pi * variance)
+    assert fan.values_std[1].max() == pytest.approx(peak_slope * spread, rel=0.15)
+    assert fan.values_std[0].max() < 1e-12
+    with pytest.raises(InputError, match="same length"):
+        s.fan(("gaussian", 0.0, 0.3), [1.0])

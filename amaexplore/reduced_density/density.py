@@ -10,7 +10,7 @@ from ..results import Result
 from ..units import thermal_energy
 from .grid import Grid, as_grids
 
-__all__ = ["PhaseSpaceDensity", "ReducedDensity"]
+__all__ = ["DensityFan", "PhaseSpaceDensity", "ReducedDensity"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,6 +187,50 @@ class ReducedDensity(Result):
             ("probability", f"{self.probability[-1]:.12g} at the end"),
         ]
         return rows + [(key.replace("_", " "), _text(value)) for key, value in self.diagnostics.items()]
+
+    @classmethod
+    def from_dict(cls, document):
+        return super().from_dict(_revive_grids(document, ("grid",)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DensityFan(Result):
+    """W for samples of uncertain coefficients.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n_times,), ps
+    values, values_std : ndarray, shape (n_times, *cells), 1/nm^d
+        Mean and standard deviation over the samples: the error that the coefficients' errors put on W.
+    samples : ndarray, shape (n_samples, n_times, *cells)
+    grid : Grid or tuple of Grid
+    temperature : float, K
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    values_std: np.ndarray
+    samples: np.ndarray
+    grid: Grid | tuple
+    temperature: float
+
+    @classmethod
+    def of(cls, densities):
+        """From densities on the same grid at the same times; at least two."""
+        if len(densities) < 2:
+            raise InputError(f"A fan needs at least two samples; got {len(densities)}.")
+        samples = np.stack([density.values for density in densities])
+        first = densities[0]
+        std = samples.std(axis=0, ddof=1)
+        return cls(first.times, samples.mean(axis=0), std, samples, first.grid, first.temperature)
+
+    def quantile(self, probability):
+        """Quantiles of W over the samples, cell by cell; shape (*probability.shape, n_times, *cells)."""
+        return np.quantile(self.samples, probability, axis=0)
+
+    def summary(self):
+        spread = float(self.values_std.max() / self.values.max())
+        return [("samples", str(len(self.samples))), ("largest spread", f"{100 * spread:.2g} % of the highest density")]
 
     @classmethod
     def from_dict(cls, document):

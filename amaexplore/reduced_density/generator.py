@@ -108,6 +108,15 @@ class Generator:
         logs = np.logaddexp(after, before + self.circulation) - unrolled
         return np.exp(np.maximum(logs - logs.max(), -745.0))
 
+    def without(self, cell):
+        """The same jumps, but what enters ``cell`` is lost and nothing leaves it."""
+        cut = Generator(self.grid, self.energy, self.rise, self.fall, self.loss_first, self.loss_last, self.circulation)
+        lower, upper = self.lower.copy(), self.upper.copy()
+        # row ``cell`` takes nothing in; rows beside it get nothing back because the cell stays empty
+        lower[cell] = upper[cell] = 0.0
+        cut.__dict__.update(lower=lower, upper=upper, diagonal=self.diagonal.copy(), equilibrium=None)
+        return cut
+
     def apply(self, density):
         """Q W along the last axis."""
         out = self.diagonal * density

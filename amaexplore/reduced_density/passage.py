@@ -43,6 +43,22 @@ class Passage:
             times[above] = self._stretch(high, self.grid.upper, True, absorbing[1], flat[above])
         return float(times[0]) if np.ndim(starts) == 0 else times.reshape(np.shape(starts))
 
+    def committor(self, first, second, start=None):
+        """See `Smoluchowski.committor`."""
+        if self.grid.periodic:
+            raise InputError("The committor between two places on a ring is not available; cut the ring open.")
+        (low, _), (high, _) = self._target(first), self._target(second)
+        flipped = low > high
+        low, high = min(low, high), max(low, high)
+        if low == high:
+            raise InputError(f"The committor needs two different places; got {low:g} nm twice.")
+        starts = self.grid.centres if start is None else np.asarray(start, dtype=float)
+        points = self._points(low, high)
+        by_upper = _split(points, self.energy_at(points), self.diffusion_at(points))[0]
+        values = np.interp(starts, points, by_upper)
+        values = 1.0 - values if flipped else values
+        return float(values) if np.ndim(values) == 0 else values
+
     def _target(self, target):
         try:
             ends = np.atleast_1d(np.asarray(target, dtype=float))

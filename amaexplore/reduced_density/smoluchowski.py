@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import InputError, Notice
-from .density import ReducedDensity
+from .density import DensityFan, ReducedDensity
 from .force_field import sample_force, sample_potential
 from .generator import generator
 from .grid import as_grids
@@ -66,6 +66,7 @@ class Smoluchowski:
         self.grids = as_grids(grid)
         self.grid = self.grids[0] if len(self.grids) == 1 else self.grids
         self.temperature = check_temperature(temperature)
+        self.diffusion, self.mean_force, self.potential = diffusion, mean_force, potential
         if len(self.grids) == 1:
             self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
             self.face_diffusion = coefficient_on_faces("diffusion", diffusion, self.grid, "nm²/ps")
@@ -211,6 +212,84 @@ class Smoluchowski:
         """
         self._one_axis("mean_first_passage_time")
         return self._passage.mean_time(target, start)
+
+    def committor(self, first, second, start=None):
+        """Probability to reach ``second`` before ``first``.
+
+        Parameters
+        ----------
+        first, second : float, nm
+        start : float or array_like, nm, optional
+            Default the centres of all cells.
+
+        Returns
+        -------
+        ndarray of the starts' shape; float for one start
+            Beyond the two places, 0 on the side of ``first`` and 1 on that of ``second``.
+        """
+        self._one_axis("committor")
+        return self._passage.committor(first, second, start)
+
+    def survival(self, initial, times, target=None):
+        """Probability that ``target`` has not been reached (and no absorbing end either) by each time.
+
+        Parameters
+        ----------
+        initial, times
+            As for `evolve`.
+        target : float, nm, optional
+            A place inside the grid; what starts in its cell counts as having arrived. Without it, the grid's own
+            absorbing ends alone.
+
+        Returns
+        -------
+        ndarray, shape (n_times,)
+        """
+        self._one_axis("survival")
+        times = check_times(times)
+        start, _ = initial_density(self.grids, initial)
+        if target is None:
+            return propagate(self.generator, start, times)[0].sum(axis=1) * self.grid.width
+        cell = self.grid.cell_of(target)
+        cut = self.generator.without(cell)
+        start[cell] = 0.0
+        return propagate(cut, start, times)[0].sum(axis=1) * self.grid.width
+
+    def fan(self, initial, times, *, diffusions=None, mean_forces=None, potentials=None, progress=None):
+        """Densities for samples of uncertain coefficients: what the error of γ, θ or f^th means for W.
+
+        Parameters
+        ----------
+        initial, times
+            As for `evolve`.
+        diffusions, mean_forces, potentials : sequence, optional
+            One entry per sample, each as the constructor takes it; what is not given stays as it is. Two sequences
+            are drawn together, entry by entry.
+        progress : callable, optional
+
+        Returns
+        -------
+        DensityFan
+        """
+        samples = {"diffusion": diffusions, "mean_force": mean_forces, "potential": potentials}
+        given = {name: list(values) for name, values in samples.items() if values is not None}
+        counts = {len(values) for values in given.values()}
+        if len(counts) != 1 or counts == {0}:
+            raise InputError(
+                "fan takes diffusions, mean_forces or potentials as sequences of the same length; "
+                f"got lengths {sorted(counts) or 'none'}."
+            )
+        count = counts.pop()
+        fixed = {"diffusion": self.diffusion, "mean_force": self.mean_force, "potential": self.potential}
+        if "mean_force" in given or "potential" in given:
+            fixed["mean_force"] = fixed["potential"] = None
+        members = []
+        for k in range(count):
+            chosen = {**fixed, **{name: values[k] for name, values in given.items()}}
+            members.append(type(self)(self.grid, temperature=self.temperature, **chosen).evolve(initial, times))
+            if progress is not None:
+                progress((k + 1) / count, "Densities for sampled coefficients")
+        return DensityFan.of(members)
 
     def stationary_current(self):
         """Probability current round a ring in its stationary state, turns per ps; zero on a line."""

@@ -105,9 +105,7 @@ def one_axis(name, potential, half, start, others):
 
 def with_fplanck(work, grid, potential, initial, exact):
     # the last release of fplanck asks numpy for a name that numpy 2 no longer has
-    np.prod = np.prod
-    # the last release of fplanck asks numpy for a name that numpy 2 no longer has
-    np.prod = np.prod
+    np.__dict__["product"] = np.prod
     import fplanck
     from scipy.constants import k
 
