@@ -52,7 +52,9 @@ class AmberSource(FrameSource):
             raise FormatError(
                 f"{path}: its data have shapes {shapes}; expected (frames, {n_atoms}, 3). The file is damaged."
             )
-        super().__init__(path=path, n_atoms=n_atoms, n_frames=min(shape[0] for shape in shapes.values()))
+        super().__init__(
+            path=path, n_atoms=n_atoms, n_frames=min(shape[0] for shape in shapes.values()), fields=tuple(shapes)
+        )
 
     def chunks(self, chosen):
         frames = range(*chosen.indices(self.n_frames))

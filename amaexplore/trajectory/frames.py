@@ -7,7 +7,17 @@ import numpy as np
 
 from ..errors import FormatError
 
-__all__ = ["CHUNK_BYTES", "FIELDS", "FrameSource", "Frames", "box_from_cell", "damaged", "frames_per_chunk"]
+__all__ = [
+    "CHUNK_BYTES",
+    "FIELDS",
+    "FrameSource",
+    "Frames",
+    "SideBySide",
+    "box_from_cell",
+    "damaged",
+    "frames_per_chunk",
+    "side_by_side",
+]
 
 FIELDS = ("positions", "velocities", "forces")
 CHUNK_BYTES = 2**25
@@ -54,6 +64,8 @@ class FrameSource:
         Likewise.
     topology_masses : ndarray or None
         Of the topology file, for formats that store momenta without masses.
+    fields : tuple of str or None
+        Which fields the file holds, where its head tells.
     is_unwrapped : bool
         Positions need no unwrapping (image flags, or a file of our own).
     facts : dict
@@ -68,6 +80,7 @@ class FrameSource:
     masses_source: str = ""
     topology: object = None
     topology_masses: np.ndarray | None = None
+    fields: tuple | None = None
     is_unwrapped: bool = False
     facts: dict = field(default_factory=dict)
     notices: list = field(default_factory=list)
@@ -131,3 +144,69 @@ def box_from_cell(lengths, angles):
             "parallelepiped has; the file is damaged."
         )
     return box
+
+
+class SideBySide(FrameSource):
+    """Files of one run that hold different fields at the same times: mdcrd, mdvel and mdfrc; DCD, velocity and force DCD."""
+
+    def __init__(self, parts):
+        first = parts[0]
+        super().__init__(
+            path=first.path,
+            n_atoms=first.n_atoms,
+            n_frames=first.n_frames,
+            fields=tuple(name for part in parts for name in part.fields),
+            notices=[notice for part in parts for notice in part.notices],
+        )
+        self.parts = parts
+
+    def chunks(self, chosen):
+        frames = range(*chosen.indices(self.n_frames))
+        size = frames_per_chunk(self.n_atoms)
+        for first in range(0, len(frames), size):
+            part = frames[first : first + size]
+            rows = slice(part.start, part.stop, part.step)
+            yield self._joined([_all_of(source.chunks(rows)) for source in self.parts])
+
+    def _joined(self, pieces):
+        first = pieces[0]
+        for piece, source in zip(pieces[1:], self.parts[1:]):
+            if not np.allclose(piece.times, first.times, rtol=0, atol=1e-4, equal_nan=True):
+                raise FormatError(
+                    f"{source.path} has other times than {self.path}; files side by side must be written at the same steps."
+                )
+        box = next((piece.box for piece in pieces if piece.box is not None), None)
+        return Frames(first.times, {k: v for piece in pieces for k, v in piece.fields.items()}, box, first.steps)
+
+    def close(self):
+        for part in self.parts:
+            part.close()
+
+
+def side_by_side(sources):
+    """Neighbouring sources with different fields and as many frames become one."""
+    joined = []
+    for source in sources:
+        before = joined[-1] if joined else None
+        fits = (
+            before
+            and before[0].n_frames == source.n_frames is not None
+            and all(part.fields is not None for part in (*before, source))
+            and not set(source.fields) & {name for part in before for name in part.fields}
+        )
+        if fits:
+            before.append(source)
+        else:
+            joined.append([source])
+    return [parts[0] if len(parts) == 1 else SideBySide(parts) for parts in joined]
+
+
+def _all_of(chunks):
+    chunks = list(chunks)
+    if len(chunks) == 1:
+        return chunks[0]
+    names = chunks[0].fields
+    box = None if chunks[0].box is None else np.concatenate([chunk.box for chunk in chunks])
+    steps = None if chunks[0].steps is None else np.concatenate([chunk.steps for chunk in chunks])
+    fields = {name: np.concatenate([chunk.fields[name] for chunk in chunks]) for name in names}
+    return Frames(np.concatenate([chunk.times for chunk in chunks]), fields, box, steps)

@@ -11,6 +11,12 @@ from .frames import Frames, FrameSource, box_from_cell, damaged, frames_per_chun
 __all__ = ["DcdSource", "MdtrajSource"]
 
 AKMA_TIME = 0.04888821  # ps; the unit of time in DCD headers
+# NAMD's velocity and force files, which look like positions: Å per AKMA time, kcal/mol/Å
+_DCD_CONTENTS = {
+    ".veldcd": ("velocities", 0.1 / AKMA_TIME),
+    ".forcedcd": ("forces", 41.84),
+    ".frcdcd": ("forces", 41.84),
+}
 
 
 class MdtrajSource(FrameSource):
@@ -73,7 +79,8 @@ class DcdSource(FrameSource):
             header = self._file.header
         except (OSError, EOFError, ValueError) as error:
             raise FormatError(f"{path} is not a readable DCD file ({error}).") from None
-        super().__init__(path=path, n_atoms=header["natoms"], n_frames=len(self._file))
+        self._field, self._factor = _DCD_CONTENTS.get(path.suffix.lower(), ("positions", 0.1))
+        super().__init__(path=path, n_atoms=header["natoms"], n_frames=len(self._file), fields=(self._field,))
         if self.n_frames == 0:
             raise FormatError(f"{path} holds no frames.")
         self._first, self._stride = header["istart"], max(1, header["nsavc"])
@@ -102,8 +109,8 @@ class DcdSource(FrameSource):
             steps = self._first + self._stride * np.arange(part.start, part.stop, part.step)
             times = steps * self._step if self._step > 0 else np.full(len(part), np.nan)
             positions = data.xyz
-            positions *= np.float32(0.1)
-            yield Frames(times, {"positions": positions}, box if box is not None and box.any() else None, steps)
+            positions *= np.float32(self._factor)
+            yield Frames(times, {self._field: positions}, box if box is not None and box.any() else None, steps)
 
     def close(self):
         self._file.close()

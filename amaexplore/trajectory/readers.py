@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FormatError, InputError, Notice
-from .frames import FIELDS
+from .frames import FIELDS, side_by_side
 from .temperature import is_complete
 from .topologies import read_topology, topology_from_universe
 from .trajectory import Trajectory, plain_topology
@@ -82,7 +82,7 @@ def load(files, topology=None, *, units=None, timestep=None, frames=None, integr
         _check_atoms(sources, named, topology)
         for source in sources:
             source.topology_masses = None if named is None else named[1]
-        gathered = _Gathered(sources, progress).gather(chosen)
+        gathered = _Gathered(side_by_side(sources), progress).gather(chosen)
         identity = _identity(sources, named)
     finally:
         for source in sources:
@@ -158,11 +158,23 @@ def _open(path, named, units):
         from .mdtraj_hdf5 import MdtrajHdf5Source
 
         return MdtrajHdf5Source(path)
+    if plain == ".tng":
+        from .tng import TngSource
+
+        return TngSource(path)
+    if plain == ".gsd":
+        from .gsd_files import GsdSource
+
+        return GsdSource(path, units)
+    if path.name.upper().startswith("HISTORY") or plain == ".history":
+        from .dlpoly import DlpolySource
+
+        return DlpolySource(path)
     if plain in _LAMMPS or _is_dump(path):
         from .lammps import LammpsDumpSource
 
         return LammpsDumpSource(path, units)
-    if plain == ".dcd":
+    if plain in (".dcd", ".veldcd", ".forcedcd", ".frcdcd"):
         from .positions import DcdSource
 
         return DcdSource(path)
@@ -175,8 +187,8 @@ def _open(path, named, units):
             )
         return MdtrajSource(path, None if plain in _WITH_TOPOLOGY else named[0])
     raise FormatError(
-        f"{path} is of an unknown format {suffix or '(no ending)'}; known are .trr, .nc, .h5md, .lammpstrj, .dump (also .gz), "
-        ".xtc, .dcd, .pdb, .gro and .h5."
+        f"{path} is of an unknown format {suffix or '(no ending)'}; known are .trr, .tng, .nc, .h5md, .lammpstrj, .dump, "
+        "HISTORY (text also as .gz, .bz2, .xz, .zst), .gsd, .xtc, .dcd, .pdb, .gro and .h5."
     )
 
 

@@ -1,0 +1,76 @@
+"""GROMACS TNG, read with pytng (extra ``formats``): each field at its own stride."""
+
+import numpy as np
+
+from ..errors import FormatError
+from .frames import Frames, FrameSource, damaged, frames_per_chunk
+
+__all__ = ["TngSource"]
+
+_BLOCKS = {
+    "positions": ("TNG_TRAJ_POSITIONS", "get_positions"),
+    "velocities": ("TNG_TRAJ_VELOCITIES", "get_velocities"),
+    "forces": ("TNG_TRAJ_FORCES", "get_forces"),
+}
+_BOX = "TNG_TRAJ_BOX_SHAPE"
+SECOND = 1e12  # ps
+
+
+class TngSource(FrameSource):
+    """A TNG file; a frame is every MD step at which anything was written."""
+
+    def __init__(self, path):
+        try:
+            import pytng
+        except ImportError:
+            raise FormatError(
+                f"Reading {path} needs the pytng package: pip install 'amaexplore[formats]', or convert it with 'gmx trjconv -o x.trr'."
+            ) from None
+        try:
+            self._file = pytng.TNGFileIterator(str(path), "r")
+            strides = self._file.block_strides
+        except Exception as error:  # pytng has no error class of its own
+            raise FormatError(f"{path} is not a readable TNG file ({error}).") from None
+        self._strides = {name: strides[block] for name, (block, _) in _BLOCKS.items() if strides.get(block, 0) > 0}
+        self._box_stride = strides.get(_BOX, 0)
+        if not self._strides:
+            raise FormatError(f"{path} holds no positions, velocities or forces (it holds {', '.join(strides)}).")
+        # the library's own counts of frames are one too small for some files
+        last = self._file.n_steps
+        self._steps = np.unique(np.concatenate([np.arange(0, last, stride) for stride in self._strides.values()]))
+        super().__init__(path=path, n_atoms=self._file.n_atoms, n_frames=len(self._steps))
+
+    def chunks(self, chosen):
+        frames = range(*chosen.indices(self.n_frames))
+        size = frames_per_chunk(self.n_atoms)
+        for first in range(0, len(frames), size):
+            yield self._read(frames[first : first + size])
+
+    def _read(self, frames):
+        shape = (len(frames), self.n_atoms, 3)
+        fields = {name: np.full(shape, np.nan, np.float32) for name in self._strides}
+        times, box = np.empty(len(frames)), np.zeros((len(frames), 3, 3))
+        steps = self._steps[frames.start : frames.stop : frames.step]
+        cell = np.zeros((1, 9), dtype=np.float32)
+        for row, step in enumerate(steps.tolist()):
+            try:
+                snapshot = self._file.read_step(step)
+                times[row] = snapshot.get_time() * SECOND
+                for name, stride in self._strides.items():
+                    if step % stride == 0:
+                        getattr(snapshot, _BLOCKS[name][1])(fields[name][row])
+                        if not snapshot.read_success:
+                            fields[name][row] = np.nan  # it holds whatever was there before
+                if all(np.isnan(values[row, 0, 0]) for values in fields.values()):
+                    raise damaged(self.path, frames[row], self.n_frames)
+                if self._box_stride and step % self._box_stride == 0:
+                    snapshot.get_box(cell)
+                box[row] = cell.reshape(3, 3)
+            except FormatError:
+                raise
+            except Exception:  # as above
+                raise damaged(self.path, frames[row], self.n_frames) from None
+        return Frames(times, fields, box if box.any() else None, steps)
+
+    def close(self):
+        self._file._close()
