@@ -117,9 +117,9 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     if not (np.isfinite(length) and length > 0):
         raise InputError(f"length must be a positive number of nm; got {length!r}.")
     notices = []
-    times = _NOTHING_KNOWN
+    times, bench = _NOTHING_KNOWN, correlations
     try:
-        bench = correlations if correlations is not None else prepare(series, temperature)
+        bench = prepare(series, temperature) if bench is None else bench
         times = _times(bench)
     except AmaError as error:
         notices.append(Notice("regime_unknown", f"The regime cannot be told: {error}"))
@@ -130,6 +130,8 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     tau_force, tau_momentum, diffusion = times.force, times.momentum, times.diffusion
     where = confinement(series)
     axes, variances = where.axes, where.variance
+    if bench is not None and isinstance(bench.mean_force, str) and bench.taken_off.any():
+        axes = bench.taken_off
     confined = bool(axes.any())
     variance = float(variances[axes].mean()) if confined else float("nan")
     tau_position = (variance if confined else length**2) / diffusion if diffusion > 0 else float("nan")

@@ -142,10 +142,7 @@ class Correlations:
         if self.mean_force is None:
             return None
         if isinstance(self.mean_force, str) and self.mean_force == "auto":
-            axes = self.confined if self._took_off is None else self._took_off
-            # a suspicion is enough: the force taken off a free particle by mistake is of the order of the window over
-            # the run, one left on a confined particle of the window over its relaxation time
-            axes = axes | self.confinement.suspected
+            axes = self.taken_off
             return force_field(self._even, np.flatnonzero(axes)) if axes.any() else None
         if not callable(self.mean_force):
             raise InputError(f"mean_force must be 'auto', None, a MeanForce or a callable; got {self.mean_force!r}.")
@@ -164,6 +161,14 @@ class Correlations:
     def confined(self):
         """Along which axes the particle stays in a bounded region, shape (3,) bool."""
         return self.confinement.axes
+
+    @property
+    def taken_off(self):
+        """Axes whose F^th(R) is taken off where ``mean_force="auto"``, shape (3,) bool."""
+        axes = self.confined if self._took_off is None else self._took_off
+        # a suspicion is enough: the force taken off a free particle by mistake is of the order of the window over the
+        # run, one left on a confined particle of the window over its relaxation time
+        return axes | self.confinement.suspected
 
     @property
     def position_variance(self):
