@@ -23,6 +23,7 @@ _ROOMS = {
     "stream_series": "trajectory.stream",
     "Trajectory": "trajectory.trajectory",
     "check": "trajectory.checks",
+    "recompute_forces": "trajectory.derived",
     "AtomSubset": "subset",
     "SelectionSlider": "selection_slider",
     "OrderParameters": "order_parameters",

@@ -255,6 +255,18 @@ class Trajectory:
 
         return store_of(self, progress)
 
+    def with_derived(self, *names, **options):
+        """Velocities or forces by differences of what is there, on request: see `derived.with_derived`."""
+        from .derived import with_derived
+
+        return with_derived(self, *names, **options)
+
+    def made_whole(self, subset):
+        """A particle without bonds that lies across the periodic boundary, in one piece: see `unwrap.made_whole`."""
+        from .unwrap import made_whole
+
+        return made_whole(self, subset)
+
     def save(self, path):
         """Write an H5MD file (positions, velocities, forces, masses, box, units) that `load` reads back."""
         from .h5md import write_h5md
@@ -274,8 +286,8 @@ class Trajectory:
     def __repr__(self):
         have = ", ".join(name for name in FIELDS if getattr(self, name) is not None)
         step = self.timestep
-        spacing = f"every {step:.6g} ps" if np.isfinite(step) else "unevenly spaced"
-        return f"Trajectory({self.n_atoms} atoms, {self.n_frames} frames {spacing}; {have})"
+        spacing = f"{self.n_frames} frames " + (f"every {step:.6g} ps" if np.isfinite(step) else "unevenly spaced")
+        return f"Trajectory({self.n_atoms} atoms, {spacing if self.n_frames > 1 else '1 frame'}; {have})"
 
 
 def plain_topology(masses, names=None):
