@@ -28,13 +28,13 @@ def trap(damping, n_cells=160, **options):
     )
 
 
-def klein_kramers(damping, mean, std, times):
+def klein_kramers(damping, mean, std, times, momentum=0.0, momentum_std=None):
     """Exact mean (n, 2) and covariance (n, 2, 2) of (R, P)."""
     drift = np.array([[0.0, 1.0 / MASS], [-SPRING, -damping * OMEGA]])
     rest = np.diag([KT / SPRING, MASS * KT])
     flows = [expm(drift * t) for t in times]
-    means = np.array([flow @ [mean, 0.0] for flow in flows])
-    spread = np.diag([std**2, MASS * KT]) - rest
+    means = np.array([flow @ [mean, momentum] for flow in flows])
+    spread = np.diag([std**2, MASS * KT if momentum_std is None else momentum_std**2]) - rest
     return means, np.array([rest + flow @ spread @ flow.T for flow in flows])
 
 
@@ -202,3 +202,19 @@ def test_particles_and_modes_agree():
     np.testing.assert_allclose(particles.mean / scale, modes.mean / scale, atol=0.03)
     with pytest.raises(InputError, match="method is"):
         f.evolve(start, [4.0], method="magic")
+
+
+@pytest.mark.parametrize("method", ["modes", "particles"])
+def test_a_momentum_of_ones_own(method):
+    """Thrown upwards with 1.2 thermal momenta and a spread of 0.7: exact Gaussians again."""
+    root = np.sqrt(MASS * KT)
+    times = np.array([0.0, 1.0, 4.0, 12.0])
+    start, thrown = ("gaussian", -0.5 * SIGMA, 0.6 * SIGMA), ("gaussian", 1.2 * root, 0.7 * root)
+    w = trap(0.7, 200).evolve(start, times, momentum=thrown, method=method, n_particles=20_000)
+    means, covariances = klein_kramers(0.7, -0.5 * SIGMA, 0.6 * SIGMA, times, 1.2 * root, 0.7 * root)
+    scale = np.array([SIGMA, root])
+    tolerance = 5e-3 if method == "modes" else 0.04
+    np.testing.assert_allclose(w.mean / scale, means / scale, atol=tolerance)
+    np.testing.assert_allclose(
+        w.covariance / np.outer(scale, scale), covariances / np.outer(scale, scale), atol=2 * tolerance
+    )

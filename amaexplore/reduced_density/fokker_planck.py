@@ -11,7 +11,7 @@ from .grid import Grid, as_grids
 from .initial import check_times, initial_density
 from .landscape import check_temperature, coefficient_on_faces, landscape, sample
 from .langevin import Langevin
-from .phase_space_basis import hermite_functions, position_modes, project
+from .phase_space_basis import hermite_functions, position_modes, project, project_odd
 from .spectral import march_modes
 
 __all__ = ["FokkerPlanck"]
@@ -92,13 +92,15 @@ class FokkerPlanck:
             )
         return self._modes[count]
 
-    def evolve(self, initial, times, *, method=None, n_particles=200_000, progress=None):
+    def evolve(self, initial, times, *, momentum=None, method=None, n_particles=200_000, progress=None):
         """The density at all ``times``.
 
         Parameters
         ----------
         initial : ndarray of cell values, callable of R, or ("gaussian", mean, std)
-            Density of R at time zero; the momentum is Maxwellian.
+            Density of R at time zero.
+        momentum : array on the momentum cells, callable of P, or ("gaussian", mean, std), optional
+            Density of P at time zero, independent of R; default the equilibrium Maxwellian.
         times : array_like, ps
             Ascending.
         method : str, optional
@@ -124,24 +126,32 @@ class FokkerPlanck:
             raise InputError(f'method is "modes" or "particles"; got {method!r}.')
         if method == "modes" and self.grid.absorbing:
             raise InputError("Modes cannot show absorbing ends; leave the method to itself, or use particles.")
+        axis = self._momentum_axis(start, momentum)
+        spread = None if momentum is None else initial_density((axis,), momentum)[0] * axis.width
         if method == "particles" or self.grid.absorbing:
-            return self._by_particles(start, times, notices, progress, n_particles)
+            return self._by_particles(start, spread, axis, times, notices, progress, n_particles)
         with one_blas_thread():
-            run, modes, resolved = self._solve(start, times, progress, method == "modes")
+            run, modes, resolved = self._solve(start, times, progress, method == "modes", self._levels_of(spread, axis))
             if resolved or method == "modes":
-                return self._result(run, modes, times, start, notices)
+                return self._result(run, modes, times, axis, notices)
         doubt = Notice(
             "phase_space_resolution",
             f"The density is finer, or further from equilibrium, than {modes.count} modes can show, so it was sampled by "
             f"{n_particles} particles instead and is noisy. A broader initial density inside the wells, or more friction, "
             "can be solved exactly.",
         )
-        return self._by_particles(start, times, (*notices, doubt), progress, n_particles)
+        return self._by_particles(start, spread, axis, times, (*notices, doubt), progress, n_particles)
 
-    def _by_particles(self, start, times, notices, progress, n_particles):
+    def _by_particles(self, start, spread, axis, times, notices, progress, n_particles):
         """The same equation by its sample paths: positive, right at any wall, with the noise of a histogram."""
-        ensemble = Langevin.from_equation(self).sample(n_particles, times, start, seed=PARTICLE_SEED, progress=progress)
-        axis = self._momentum_axis(start)
+        momenta = None
+        if spread is not None:
+            generator = np.random.default_rng(PARTICLE_SEED)
+            cells = np.searchsorted(np.cumsum(spread) / spread.sum(), generator.random(n_particles))
+            momenta = axis.lower + axis.width * (cells + generator.random(n_particles))[:, None]
+        ensemble = Langevin.from_equation(self).sample(
+            n_particles, times, start, momenta=momenta, seed=PARTICLE_SEED, progress=progress
+        )
         edges = [self.grid.edges, axis.edges]
         values = np.empty((len(times), self.grid.n_cells, axis.n_cells))
         for k in range(len(times)):
@@ -162,7 +172,13 @@ class FokkerPlanck:
         }
         return PhaseSpaceDensity(times, values, self.grid, axis, self.mass, self.temperature, diagnostics, notices)
 
-    def _solve(self, start, times, progress, forced=False):
+    def _levels_of(self, spread, axis):
+        """Mean of each Hermite function over a density of P (n_levels,); that of the Maxwellian is (1, 0, 0, ...)."""
+        if spread is None:
+            return np.eye(1, LEVEL_COUNTS[-1])[0]
+        return hermite_functions(LEVEL_COUNTS[-1], axis.centres / self.thermal_momentum) @ (spread / spread.sum())
+
+    def _solve(self, start, times, progress, forced=False, levels=None):
         modes, first = self._choose_modes(start)
         if progress is not None:
             progress(0.0, "Fokker-Planck equation")
@@ -171,9 +187,20 @@ class FokkerPlanck:
             return None, modes, False  # what starts wrong stays wrong
         mode_index = MODE_COUNTS.index(modes.count) if modes.count in MODE_COUNTS else len(MODE_COUNTS)
         level_index = self._first_level_index()
+        if levels is not None:
+            # a density of P that is not Maxwellian asks for its own levels
+            needed = np.flatnonzero(np.abs(levels) > TAIL)[-1] + 3
+            fitting = [k for k, count in enumerate(LEVEL_COUNTS) if count >= needed]
+            level_index = max(level_index, fitting[0] if fitting else len(LEVEL_COUNTS) - 1)
         while True:
             coefficients = np.zeros((LEVEL_COUNTS[level_index], modes.count))
-            coefficients[0] = first
+            if levels is None:
+                coefficients[0] = first
+            else:
+                share = levels[: len(coefficients), None]
+                coefficients[0::2] = share[0::2] * first
+                if np.abs(levels[1:]).max() > 0.0:
+                    coefficients[1::2] = share[1::2] * project_odd(modes, start * self.grid.width)
             can_grow = (level_index + 1 < len(LEVEL_COUNTS), mode_index + 1 < len(MODE_COUNTS))
             # no need to finish what has to be repeated with more functions, or by particles
             limits = [np.inf if forced and not grow else TAIL if grow else 10.0 * TAIL for grow in can_grow]
@@ -223,17 +250,18 @@ class FokkerPlanck:
         width = min(width, 1.0 / float((weights**2).sum() / self.grid.width) / 3.5)
         return 0.25 * max(width, self.grid.width) / self.thermal_velocity
 
-    def _momentum_axis(self, start):
+    def _momentum_axis(self, start, momentum=None):
         if self.given_momentum_grid is not None:
             return self.given_momentum_grid
         energy = self.landscape.energy
         occupied = start > 1e-4 * start.max()
         drop = float(energy[occupied].max() - energy.min())
         reach = (REACH + min(np.sqrt(2.0 * drop), 8.0)) * self.thermal_momentum
+        if isinstance(momentum, tuple | list) and len(momentum) == 3 and not isinstance(momentum[1], str):
+            reach = max(reach, abs(float(momentum[1])) + 5.0 * float(momentum[2]))
         return Grid(-reach, reach, 2 * int(np.ceil(reach / self.thermal_momentum / 0.16)))
 
-    def _result(self, run, modes, times, start, notices):
-        axis = self._momentum_axis(start)
+    def _result(self, run, modes, times, axis, notices):
         momentum = axis.centres / self.thermal_momentum
         maxwellian = np.exp(-0.5 * momentum**2)
         maxwellian /= maxwellian.sum() * axis.width

@@ -17,7 +17,7 @@ from .grid import Grid, as_grids
 from .initial import check_times, initial_density
 from .landscape import check_temperature, coefficient_on_faces
 
-__all__ = ["BrownianDynamics", "Ensemble", "Langevin"]
+__all__ = ["BrownianDynamics", "Langevin", "SamplePaths"]
 
 CHUNK = 8192  # particles that share a stream of random numbers
 NOISE = 65536  # random numbers drawn at a time: they stay in the second-level cache
@@ -27,7 +27,7 @@ VISITED = 8.0  # k_BT above the deepest point: stiffer places are visited too ra
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ensemble(Result):
+class SamplePaths(Result):
     """Particles at the output times.
 
     Parameters
@@ -132,7 +132,7 @@ class _Dynamics:
             steepest = max(steepest, float(slope[pairs].max(initial=0.0)))
         return steepest
 
-    def sample(self, n, times, initial=None, *, seed=0, timestep=None, progress=None):
+    def sample(self, n, times, initial=None, *, momenta=None, seed=0, timestep=None, progress=None):
         """Positions of n independent particles at all times.
 
         Parameters
@@ -142,6 +142,8 @@ class _Dynamics:
         initial : optional
             As for the equations (array of cell values, callable, ("gaussian", mean, std)), or an array of
             positions (n, d). Default: the Boltzmann density on the grid.
+        momenta : ndarray, shape (n, d), u nm/ps, optional
+            Initial momenta, for `Langevin`; default Maxwellian.
         seed : int
             The same seed gives the same particles, whatever the number of threads.
         timestep : float, ps, optional
@@ -150,7 +152,7 @@ class _Dynamics:
 
         Returns
         -------
-        Ensemble
+        SamplePaths
         """
         if n != int(n) or n < 1:
             raise InputError(f"n is a count of particles; got {n!r}.")
@@ -161,21 +163,27 @@ class _Dynamics:
         starts = range(0, n, CHUNK)
         streams = np.random.SeedSequence(seed).spawn(len(starts))
         positions = np.empty((len(times), n, self.dimensions))
-        momenta = np.empty_like(positions) if self._has_momentum else None
+        if momenta is not None:
+            momenta = np.asarray(momenta, dtype=float)
+            if not self._has_momentum or momenta.shape != positions.shape[1:]:
+                raise InputError(
+                    f"momenta are an array of shape {positions.shape[1:]} for Langevin dynamics; got shape {momenta.shape}."
+                )
+        first, momenta = momenta, np.empty_like(positions) if self._has_momentum else None
         draw, notices = self._starter(initial, n)
         done = [0]
 
         def run(k):
             rows = slice(starts[k], min(starts[k] + CHUNK, n))
             generator = np.random.Generator(np.random.SFC64(streams[k]))
-            self._run_chunk(generator, draw(generator, rows), times, step, positions[:, rows], momenta, rows)
+            self._run_chunk(generator, draw(generator, rows), times, step, positions[:, rows], momenta, first, rows)
             done[0] += 1
 
         with ThreadPoolExecutor(N_THREADS) as pool:
             for _ in pool.map(run, range(len(starts))):
                 if progress is not None:
                     progress(done[0] / len(starts), "Stochastic dynamics")
-        return Ensemble(
+        return SamplePaths(
             times, positions, momenta, self.grid, self.temperature, step, int(seed), self.warnings + notices
         )
 
@@ -204,9 +212,9 @@ class _Dynamics:
 
         return draw, notices
 
-    def _run_chunk(self, generator, position, times, step, out, momenta, rows):
+    def _run_chunk(self, generator, position, times, step, out, momenta, first, rows):
         n = len(position)
-        state = self._start(generator, position)
+        state = self._start(generator, position) if first is None else first[rows].copy()
         alive = np.ones(n, dtype=bool)
         now = 0.0
         most = max(1, NOISE // (n * self.dimensions))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh, eigh_tridiagonal
 
-__all__ = ["PositionModes", "hermite_functions", "position_modes", "project"]
+__all__ = ["PositionModes", "hermite_functions", "position_modes", "project", "project_odd"]
 
 WEIGHT_FLOOR = 1e-3  # of the equilibrium's maximum: below it the fit of the initial density counts absolute errors
 
@@ -151,6 +151,13 @@ def project(modes, density):
     target = density * weight - functions[:, 0] * coefficients[0]
     coefficients[1:] = np.linalg.lstsq(functions[:, 1:], target, rcond=1e-13)[0]
     return coefficients
+
+
+def project_odd(modes, density):
+    """The same for the functions of the odd levels."""
+    relative = (modes.root / modes.root.max()) ** 2
+    weight = 1.0 / np.sqrt(np.maximum(relative, WEIGHT_FLOOR))
+    return np.linalg.lstsq(weight[:, None] * modes.odd, weight * density, rcond=1e-10)[0]
 
 
 def hermite_functions(count, momentum):
