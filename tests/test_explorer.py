@@ -3,9 +3,10 @@
 import asyncio
 import json
 
+import numpy as np
 import pytest
 from bokeh.plotting import figure
-from explorer_systems import brownian_particle
+from explorer_systems import brownian_particle, write_series
 
 import amaexplore as ama
 from amaexplore.errors import FormatError, InputError
@@ -126,6 +127,53 @@ def test_files_are_offered_by_name(tmp_path, particle):
     step = type(explorer.data)(explorer.session, folder=tmp_path)
     assert set(step.files.options) == {"run.trr", "sub/topol.tpr"}
     explorer.session.stop()
+
+
+# -- taking away -----------------------------------------------------------------------------------------------
+
+
+def test_the_python_shown_gives_the_numbers_shown(tmp_path, capsys):
+    from amaexplore.explorer.code import reproduce
+
+    file = write_series(tmp_path / "particle.csv")
+    session = ama.Session(
+        source={"kind": "files", "files": [str(file)]},
+        window=1.5,
+        estimator="window",
+        temperature=250.0,
+        axis="y",
+        regime="both",
+        initial={"mean": 0.2, "std": 0.3},
+        horizon=30.0,
+        boundary="absorbing",
+    )
+    assert session.wait(60)
+    names = {}
+    exec(compile(reproduce(session), "page.py", "exec"), names)
+    assert names["analysis"].to_dict() == session.analysis().to_dict()
+    for name in ("smoluchowski", "fokker_planck"):
+        np.testing.assert_array_equal(names[name].density.values, session.latest(name).density.values)
+    assert "1.5 ps" in capsys.readouterr().out
+    session.stop()
+
+
+def test_everything_can_be_taken_away(explorer, tmp_path):
+    made = {key: explorer.take_away.made(key) for key in ("python", "json", "csv", "report", "session")}
+    assert json.loads(made["json"]["text"])["gamma"]["isotropic"] == explorer.session.latest("gamma").isotropic
+    assert json.loads(made["session"]["text"]) == explorer.session.to_dict()
+    header, *rest = made["csv"]["text"].splitlines()
+    assert "gamma up to the window" in header
+    assert len(rest) == len(explorer.session.latest("gamma").lags)
+    assert made["report"]["text"].startswith("<!DOCTYPE html>")
+    assert "ama.analyze(data" in made["python"]["text"]
+
+
+def test_what_cannot_be_had_yet_is_a_sentence(particle):
+    explorer = ama.explore(particle, window=1e8)
+    assert explorer.session.wait(60)
+    assert explorer.take_away.made("csv")["kind"] == "file"
+    broken = ama.explore(source={"kind": "files", "files": []})
+    assert "No file is chosen yet" in broken.take_away.made("json")["text"]
 
 
 # -- the transport ---------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from .graph import SETTLED
 from .page_state import PageState
 from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
 from .session import Session
+from .take_away import TakeAway
 
 __all__ = ["OPEN_VARIABLE", "Explorer", "explore"]
 
@@ -88,9 +89,12 @@ class Explorer(widgets.Box):
         self.undo.on_click(lambda _button: self.session.undo())
         self.redo.on_click(lambda _button: self.session.redo())
         self.theme.on_click(lambda _button: self._switch_theme())
-        tools = widgets.HBox([self.undo, self.redo, self.theme])
+        self.take_away = TakeAway(self.session)
+        tools = widgets.HBox([self.take_away, self.undo, self.redo, self.theme])
         tools.add_class("ama-tools")
-        return widgets.HBox([name, tools], layout={"justify_content": "space-between", "align_items": "center"})
+        top = widgets.HBox([name, tools], layout={"justify_content": "space-between", "align_items": "center"})
+        top.add_class("ama-top")
+        return top
 
     def _switch_theme(self):
         dark = self.session.view.get("theme") == "dark"

@@ -121,6 +121,15 @@ class Graph:
         """How long the last computation took."""
         return self._slots[name].seconds
 
+    def cause(self, name):
+        """The sentence of the node that made this one fail or wait."""
+        slot = self._slots[name]
+        if slot.state.status == "waiting":
+            for need in slot.node.needs:
+                if self._slots[need].state.status in ("failed", "waiting", "cancelled"):
+                    return self.cause(need)
+        return slot.state.message
+
     def title(self, name):
         """What people call a node."""
         return self._slots[name].node.title

@@ -157,7 +157,7 @@ class Session(traitlets.HasTraits):
         self.graph.wait(timeout, name)
         state = self.graph.state(name)
         if state.status != "fresh":
-            raise InputError(state.message or f"{name} is not there: {state.status}.")
+            raise InputError(self.graph.cause(name) or f"{name} is not there: {state.status}.")
         return self.graph.value(name)
 
     def latest(self, name):
