@@ -292,6 +292,23 @@ def test_progress_and_cancel():
         ama.load(**PEPTIDE, progress=stop)
 
 
+@pytest.mark.parametrize("name", ["peptide.trr", "nanoparticle.lammpstrj.gz"])
+def test_what_does_not_fit_the_memory_goes_to_disk(tmp_path, monkeypatch, name):
+    topology = DATA / "peptide.tpr" if name.endswith("trr") else None
+    expected = ama.load(DATA / name, topology=topology)
+    monkeypatch.setenv("AMAEXPLORE_MEMORY", "50K")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("amaexplore.trajectory.frames.CHUNK_BYTES", 20_000)
+    found = ama.load(DATA / name, topology=topology)
+    for field in ("positions", "velocities", "forces"):
+        assert isinstance(getattr(found, field).base, np.memmap)
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
+    assert "frames_on_disk" in codes(found)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    momentum = found.order_parameters("all").momentum
+    np.testing.assert_allclose(momentum, expected.order_parameters("all").momentum, rtol=1e-12)
+
+
 def test_nothing_is_written_beside_the_data(tmp_path):
     import shutil
 

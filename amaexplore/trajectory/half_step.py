@@ -14,7 +14,7 @@ from .degrees_of_freedom import rigid_pairs
 
 __all__ = ["MeasuredOffset", "measure_offset", "with_detected_offset"]
 
-MOST_FRAMES = 400
+MOST_FRAMES, MOST_VALUES = 400, 6_000_000  # frames, and atoms times frames: enough for a significant answer
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def measure_offset(trajectory):
     held = np.flatnonzero(trajectory.frames_with["velocities"] & trajectory.frames_with["forces"])
     if len(held) < 10:
         return None
-    frames = held[np.unique(np.linspace(0, len(held) - 1, MOST_FRAMES).round().astype(int))]
+    n_frames = int(np.clip(MOST_VALUES // trajectory.n_atoms, 20, MOST_FRAMES))
+    frames = held[np.unique(np.linspace(0, len(held) - 1, n_frames).round().astype(int))]
     masses = trajectory.masses
     label, unit_mass = _rigid_units(trajectory)
     power, squares = np.empty(len(frames)), np.empty(len(frames))

@@ -1,11 +1,14 @@
 """load(): trajectory files of any engine as one `Trajectory`; the format is told by the ending of the name."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 
 from ..errors import FormatError, InputError, Notice
 from .frames import FIELDS, side_by_side
+from .memory import memory_budget
 from .temperature import is_complete
 from .topologies import read_topology, topology_from_universe
 from .trajectory import Trajectory, plain_topology
@@ -244,6 +247,7 @@ class _Gathered:
         self.box = self.steps = None
         self.times = np.empty(0)
         self.duplicates = 0
+        self.on_disk = False
         self._room = 0
 
     def gather(self, chosen):
@@ -292,9 +296,35 @@ class _Gathered:
         """Room for frames; on Linux pages that are never written cost nothing."""
         self._room = n_frames
         for name, array in self.arrays.items():
-            array.resize((n_frames, *array.shape[1:]), refcheck=False)
-            array[self.n_frames :] = np.nan
-            self.arrays[name] = array
+            if isinstance(array, np.memmap) or self._is_large(n_frames, array):
+                larger = self._new_array((n_frames, *array.shape[1:]), array.dtype)
+                for first in range(0, self.n_frames, 1024):
+                    larger[first : min(first + 1024, self.n_frames)] = array[first : min(first + 1024, self.n_frames)]
+                self.arrays[name] = larger
+            else:
+                array.resize((n_frames, *array.shape[1:]), refcheck=False)
+
+    def _is_large(self, n_frames, like):
+        """Whether three fields of so many frames would take more than half of the memory that may be used."""
+        return 3 * n_frames * like[:1].nbytes > 0.5 * memory_budget()
+
+    def _new_array(self, shape, dtype):
+        """An array in memory, or in a nameless file in the user's cache directory where it is large."""
+        if not self._is_large(shape[0], np.empty((1, *shape[1:]), dtype)):
+            return np.empty(shape, dtype)
+        self.on_disk = True
+        folder = Path(platformdirs.user_cache_dir("amaexplore", appauthor=False)) / "frames"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                # the file goes when the array goes
+                return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        except OSError as error:
+            size = np.prod(shape, dtype=float) * dtype.itemsize / 2**30
+            raise InputError(
+                f"The frames take {size:.3g} GiB a field, which is neither free in memory nor in {folder} ({error.strerror}); read "
+                "fewer with frames=slice(...), or use amaexplore.ingest."
+            ) from None
 
     def _append(self, frames, source):
         n_new = frames.n_frames
@@ -304,7 +334,7 @@ class _Gathered:
         rows = slice(self.n_frames, end)
         for name, values in frames.fields.items():
             if name not in self.arrays:
-                self.arrays[name] = np.empty((self._room, *values.shape[1:]), dtype=values.dtype)
+                self.arrays[name] = self._new_array((self._room, *values.shape[1:]), values.dtype)
                 self.arrays[name][: self.n_frames] = np.nan
             _check_values(values, name, self.n_frames, source.path)
             self.arrays[name][rows] = values
@@ -430,6 +460,15 @@ def _assembled(gathered, identity, sources, timestep):
             Notice(
                 "repeated_frames",
                 f"{gathered.duplicates} frames repeated the time before them and were left out.",
+                "info",
+            )
+        )
+    if gathered.on_disk:
+        notices.append(
+            Notice(
+                "frames_on_disk",
+                "The frames do not fit the memory budget and were put into a temporary file, mapped into memory; amaexplore.ingest "
+                "makes a lasting store in which selections are faster. AMAEXPLORE_MEMORY raises the budget.",
                 "info",
             )
         )
