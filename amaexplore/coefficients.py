@@ -165,15 +165,15 @@ class Gamma(CorrelationIntegral):
         return self.tensor_std / self.mass**2
 
     def scaled(self, epsilon=None):
-        """The coefficient of ∂²W/∂R² in equation (29) as the paper writes it: ε²γ/m̂², here equal to D.
+        """The same with another ε: γ does not change, as P is not scaled in equation (28).
+
+        The coefficient of equation (29) as the paper writes it, ε²γ/m̂² with m̂ = εm, is `diffusion` whatever ε is.
 
         Returns
         -------
-        float
-            nm²/ps. With ε = m̂/m it equals `diffusion` whatever ε is; given so that this can be checked.
+        Gamma
         """
-        epsilon = self.epsilon if epsilon is None else positive_number(epsilon, "epsilon")
-        return epsilon**2 * self.isotropic / (epsilon * self.mass) ** 2
+        return replace(self, epsilon=self.epsilon if epsilon is None else positive_number(epsilon, "epsilon"))
 
     def summary(self):
         return [

@@ -12,7 +12,7 @@ from .units import BOLTZMANN
 
 __all__ = ["CellSums", "SplineFit", "bin_edges", "fit_force", "force_field"]
 
-FINE_CELLS = 400  # the data are summed in cells this fine before any fit
+FINE_CELLS = 240  # the data are summed in cells this fine before any fit
 # degree of the force and number of intervals: a constant, a harmonic well, then cubic splines of the potential
 SPLINE_CHOICES = ((0, 1), (1, 1), (2, 1), (2, 2), (2, 4), (2, 6), (2, 10), (2, 16))
 SPLINE_DEGREE = 2
@@ -145,8 +145,16 @@ def fit_force(sums, intervals):
     # no more intervals than bins, nor than the occupied cells can carry
     most = max(1, min(len(sums.centres), len(occupied) // 4))
     choices = [(SPLINE_DEGREE, intervals)] if intervals else [pair for pair in SPLINE_CHOICES if pair[1] <= most]
-    fits = [_SplineSystem(sums, degree, n, low, high) for degree, n in choices]
-    best = fits[0] if len(fits) == 1 else min(fits, key=lambda fit: fit.prediction_error)
+    best, worse = None, 0
+    for degree, n in choices:
+        fit = _SplineSystem(sums, degree, n, low, high)
+        if best is None or fit.prediction_error < best.prediction_error:
+            best, worse = fit, 0
+        else:
+            worse += 1
+        # finer splines that predict worse three times running will not predict better
+        if worse == 3:
+            break
     left_out = best.at(sums.centres, best.left_out)
     std = jackknife_std(left_out) if sums.n_groups > 1 else np.full(len(sums.centres), np.nan)
     return SplineFit(best.knots, best.solution[: best.n_basis], best.at(sums.centres, best.solution[None])[0], std)

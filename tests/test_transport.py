@@ -245,8 +245,12 @@ def test_theta_in_the_papers_variables_and_raw():
     other = result.scaled(0.5)
     np.testing.assert_allclose(other.tensor_raw, result.tensor_raw, rtol=1e-13)
     assert other.tensor[0, 0] == pytest.approx(result.tensor_raw[0, 0] / 0.5)
-    # ε is a choice of variables: the coefficient of the equation in raw units does not know it
-    assert ama.gamma(series).scaled(0.3) == pytest.approx(ama.gamma(series).diffusion)
+    # γ is of the unscaled momentum; ε²γ/m̂² with m̂ = εm is D whatever ε is
+    gamma = ama.gamma(series)
+    assert gamma.scaled(0.3).epsilon == 0.3
+    assert gamma.scaled(0.3).diffusion == gamma.diffusion
+    with pytest.raises(InputError, match="epsilon must be a positive number"):
+        gamma.scaled(-1.0)
 
 
 def test_window_estimator_is_the_trapezoid_of_the_correlation_function():
