@@ -1,4 +1,4 @@
-"""The command line: ``amaexplore``, ``explore``, ``lab``, ``analyze``, ``check``, ``ingest``, ``simulate``.
+"""The command line: ``amaexplore``, ``explore``, ``lab``, ``analyze``, ``check``, ``ingest``, ``recipe``, ``simulate``.
 
 Exit code 0: fine. 2: bad input, one sentence on stderr, nothing written. 130: interrupted.
 """
@@ -73,6 +73,13 @@ def _parser():
     ingest.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, such as tcp://host:8786")
     ingest.add_argument("--directory", metavar="DIR", help="where to (default: beside the trajectory)")
     ingest.set_defaults(run=_ingest)
+
+    recipe = commands.add_parser("recipe", help="input lines that make an engine write R, P, F of a group")
+    recipe.add_argument("engine", metavar="ENGINE", help="gromacs, lammps, openmm or plumed")
+    recipe.add_argument("--select", metavar="S", help="the nanoparticle; with --topology in any selection")
+    recipe.add_argument("--topology", metavar="T")
+    recipe.add_argument("--every", type=int, metavar="STEPS", help="MD steps between rows (default: 5)")
+    recipe.set_defaults(run=_recipe)
 
     simulate = commands.add_parser("simulate", help="run an embedded simulation and write it as H5MD")
     simulate.add_argument("demo", metavar="DEMO", nargs="?", help="its name; without one, the list is printed")
@@ -176,36 +183,26 @@ def _check(options):
 
 
 def _ingest(options):
-    from .trajectory.ingest import ingest
+    from .trajectory.cluster import ingest_on
 
-    client = _dask_client(options.cluster)
-    settings = {"units": options.units, "timestep": options.timestep, "frames": options.frames}
-    settings = {name: value for name, value in settings.items() if value is not None}
+    settings = {
+        "units": options.units,
+        "timestep": options.timestep,
+        "frames": options.frames,
+        "integrator": options.integrator,
+        "directory": options.directory,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
     with _progress() as progress:
-        store = ingest(
-            options.files,
-            options.topology,
-            client=client,
-            directory=options.directory,
-            progress=progress,
-            **settings,
-        )
+        store = ingest_on(options.cluster, options.files, options.topology, progress=progress, **given)
     print(store)
 
 
-def _dask_client(address):
-    if address is None:
-        return None
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError("--cluster needs Dask: pip install 'amaexplore[cluster]'.") from None
-    try:
-        return Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"No Dask scheduler answers at {address} ({error}); start one with 'dask scheduler'."
-        ) from None
+def _recipe(options):
+    from .trajectory.recipes import recipe
+
+    every = {} if options.every is None else {"every": options.every}
+    print(recipe(options.engine, options.select, options.topology, **every))
 
 
 def _simulate(options):

@@ -108,6 +108,21 @@ def test_ingest_makes_a_store_beside_the_trajectory(dump, tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    ("engine", "selection", "line"),
+    [
+        ("gromacs", "Protein", "gmx traj"),
+        ("lammps", "type 2", "fcm(ama,x)"),
+        ("openmm", "index 0 to 12", "import"),
+        ("plumed", "index 0 to 12", "ATOMS=1-13"),
+    ],
+)
+def test_recipes_are_printed(engine, selection, line, capsys):
+    code, out, _ = run(capsys, "recipe", engine, "--select", selection)
+    assert code == 0
+    assert line in out
+
+
 def broken_files(folder):
     """Bad files by name."""
     (folder / "empty.lammpstrj").write_text("")
@@ -142,6 +157,7 @@ def broken_files(folder):
         (["ingest", "nowhere.trr"], "nowhere.trr"),
         (["simulate", "no-such-demo", "--output", "run.h5md"], "no-such-demo"),
         (["simulate", "argon-nanoparticle"], "--output"),
+        (["recipe", "hoomd"], "hoomd"),
         (["dance"], "invalid choice"),
     ],
 )
@@ -174,4 +190,4 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("explore", "lab", "analyze", "check", "ingest", "simulate"))
+    assert all(command in out for command in ("explore", "lab", "analyze", "check", "ingest", "recipe", "simulate"))
