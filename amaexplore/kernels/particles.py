@@ -10,15 +10,15 @@ REFLECTING, ABSORBING, PERIODIC = 0, 1, 2
 
 
 @kernel
-def _interpolate(table, axis, position, lower, inverse_width):
-    """Multilinear interpolation of table[axis] (nodes along three axes) at a position; the nearest node outside."""
-    d = position.shape[0]
+def _interpolate(table, axis, position, i_particle, lower, inverse_width):
+    """Multilinear interpolation of table[axis] (nodes along three axes) at one particle; the nearest node outside."""
+    d = position.shape[1]
     base = np.zeros(3, dtype=np.int64)
     following = np.zeros(3, dtype=np.int64)
     share = np.zeros(3)
     for a in range(d):
         size = table.shape[a + 1]
-        s = (position[a] - lower[a]) * inverse_width[a]
+        s = (position[i_particle, a] - lower[a]) * inverse_width[a]
         s = min(max(s, 0.0), size - 1.0)
         base[a] = min(int(s), size - 2)
         following[a] = base[a] + 1
@@ -57,10 +57,10 @@ def _line(table, axis, x, lower, inverse_width):
 
 
 @kernel
-def _force(table, axis, position, lower, inverse_width):
-    if position.shape[0] == 1:
-        return _line(table, 0, position[0], lower[0], inverse_width[0])
-    return _interpolate(table, axis, position, lower, inverse_width)
+def _force(table, axis, position, i, lower, inverse_width):
+    if position.shape[1] == 1:
+        return _line(table, 0, position[i, 0], lower[0], inverse_width[0])
+    return _interpolate(table, axis, position, i, lower, inverse_width)
 
 
 @kernel
@@ -136,7 +136,7 @@ def langevin(
     force = np.empty((n, d))
     for i in range(n):
         for a in range(d):
-            force[i, a] = _force(table, a, position[i], node_lower, inverse_width)
+            force[i, a] = _force(table, a, position, i, node_lower, inverse_width)
     for s in range(noise.shape[0]):
         for i in range(n):
             if not alive[i]:
@@ -166,7 +166,7 @@ def langevin(
                 if lost:
                     alive[i] = False
             for a in range(d):
-                force[i, a] = _force(table, a, position[i], node_lower, inverse_width)
+                force[i, a] = _force(table, a, position, i, node_lower, inverse_width)
                 momentum[i, a] += half * force[i, a]
 
 
@@ -188,7 +188,7 @@ def brownian(position, last, alive, noise, table, node_lower, inverse_width, low
             if not alive[i]:
                 continue
             for a in range(d):
-                force[a] = _force(table, a, position[i], node_lower, inverse_width)
+                force[a] = _force(table, a, position, i, node_lower, inverse_width)
                 mean[a] = 0.5 * (last[i, a] + noise[s, i, a])
                 last[i, a] = noise[s, i, a]
             for a in range(d):

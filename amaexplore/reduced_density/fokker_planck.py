@@ -19,7 +19,8 @@ __all__ = ["FokkerPlanck"]
 MODE_COUNTS = (32, 48, 64, 96)
 LEVEL_COUNTS = (8, 12, 16, 24, 32, 48, 64)
 FIT = 2e-4  # of the maximum: how close the modes must come to the initial density
-TAIL = 2e-3  # probability in the highest levels or modes that still leaves the density right to about 1e-3
+TAIL = 4e-3  # probability in the highest levels that still leaves the density right to about 1e-3
+MODE_TAIL = 2e-2  # the same in the highest modes, of which a narrow start, fitted to FIT, needs more than what follows
 PARTICLE_SEED = 56
 REACH = 5.5  # thermal momenta shown beyond what falling from the highest occupied energy gives
 
@@ -203,12 +204,15 @@ class FokkerPlanck:
                     coefficients[1::2] = share[1::2] * project_odd(modes, start * self.grid.width)
             can_grow = (level_index + 1 < len(LEVEL_COUNTS), mode_index + 1 < len(MODE_COUNTS))
             # no need to finish what has to be repeated with more functions, or by particles
-            limits = [np.inf if forced and not grow else TAIL if grow else 10.0 * TAIL for grow in can_grow]
+            limits = [
+                np.inf if forced and not grow else tail if grow else 10.0 * tail
+                for grow, tail in zip(can_grow, (TAIL, MODE_TAIL))
+            ]
             run = march_modes(
                 modes, self.thermal_velocity, coefficients, times, self._first_step(start), limits, progress
             )
             more_levels = run.level_tail > TAIL and can_grow[0]
-            more_modes = run.mode_tail > TAIL and can_grow[1]
+            more_modes = run.mode_tail > MODE_TAIL and can_grow[1]
             if not more_levels and not more_modes:
                 break
             level_index += more_levels
@@ -216,7 +220,7 @@ class FokkerPlanck:
                 mode_index += 1
                 modes = self._position_modes(MODE_COUNTS[mode_index])
                 first = project(modes, start * self.grid.width)
-        return run, modes, fit <= 10.0 * FIT and max(run.level_tail, run.mode_tail) <= 10.0 * TAIL
+        return run, modes, fit <= 10.0 * FIT and max(run.level_tail / TAIL, run.mode_tail / MODE_TAIL) <= 10.0
 
     def _choose_modes(self, start):
         for count in MODE_COUNTS:
