@@ -317,6 +317,22 @@ def test_temperature_drift_and_difference(rng):
     assert "temperatures_differ" in ama.check(trajectory.replace(velocities=hot), subset=[0, 1, 2]).codes
 
 
+def test_a_barostat_is_seen(rng):
+    assert "changing_box" not in ama.check(make(rng, box=6.0 * np.eye(3))).codes
+    boxes = (6.0 + 0.01 * rng.normal(size=200))[:, None, None] * np.eye(3)
+    assert "changing_box" in ama.check(make(rng, box=boxes)).codes
+
+
+def test_a_particle_in_pieces_is_seen(rng):
+    ball = rng.uniform(-0.3, 0.3, (20, 3))
+    positions = np.tile(ball % 4.0, (200, 1, 1))
+    split = make(rng, positions=positions, box=4.0 * np.eye(3))
+    assert "particle_split" in ama.check(split, subset="all").codes
+    whole = split.made_whole("all")
+    assert np.ptp(whole.positions[0], axis=0).max() < 0.61
+    assert "particle_split" not in ama.check(whole, subset="all").codes
+
+
 def test_report_of_engine_files():
     report = ama.check(DATA / "peptide.trr", DATA / "peptide.tpr", subset="protein")
     assert {"half_step_velocities"} <= set(report.codes)
@@ -324,6 +340,7 @@ def test_report_of_engine_files():
     assert report.facts["velocities"] == "every frame"
     assert report.facts["rigid_distances"] == 69
     assert "triclinic" in report.facts["box"]
+    assert report.facts["path_against_momentum_nm"] < 1e-4
     text = report.text()
     assert "warning [half_step_velocities]" in text
     assert "0.00729927" in text

@@ -25,6 +25,7 @@ from .temperature import (
     total_momentum_is_zero,
 )
 from .trajectory import Trajectory
+from .unwrap import split_images
 
 __all__ = [
     "CheckReport",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 SIGNIFICANT = 4.0  # standard errors
+MOST_CONTACTS = 20_000  # atoms whose contacts are looked for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -229,6 +231,9 @@ def _series_facts(series):
     if series.has("momentum") and series.has("net_force") and np.isfinite(series.timestep):
         scaled = _correlation_at_one_frame(series.replicas("net_force"))
         facts["force_correlation_after_one_frame"] = None if scaled is None else float(f"{scaled:.3g}")
+    difference = path_difference(series)
+    if difference is not None:
+        facts["path_against_momentum_nm"] = float(f"{difference[0]:.3g}")
     if series.has("momentum"):
         facts["temperature_of_momentum_K"] = float(f"{series.kinetic_temperature:.5g}")
     return facts
@@ -337,6 +342,33 @@ def _temperature_drift(view):
         )
 
 
+def _changing_box(view):
+    box = view.trajectory.box
+    if box is None or len(box) < 2:
+        return
+    volumes = np.abs(np.linalg.det(box))
+    change = np.ptp(volumes) / volumes.max() if volumes.max() > 0 else 0.0
+    if change > 1e-4:
+        yield Notice(
+            "changing_box",
+            f"The volume changes by {100 * change:.2g} %: a barostat moves the atoms without their momenta, so that R is not quite the "
+            "integral of P/m. Run the production at constant volume.",
+        )
+
+
+def _split_particle(view):
+    trajectory, subset = view.trajectory, view.subset
+    if subset is None or trajectory.box is None or trajectory.positions is None or subset.n_atoms > MOST_CONTACTS:
+        return
+    shifts = split_images(trajectory, subset.indices)
+    if shifts is not None and shifts.any():
+        yield Notice(
+            "particle_split",
+            f"The particle lies across the periodic boundary in {len(np.unique(shifts, axis=0))} pieces, and nothing in the files holds "
+            "it together (bonds, image flags): R is off by a constant. Use trajectory.made_whole(selection).",
+        )
+
+
 def _rigid_bonds_cut(view):
     if view.subset is None or len(view.rigid) == 0:
         return
@@ -395,6 +427,8 @@ _LOOKS = (
     _net_force_of_complete,
     _virtual_sites,
     _temperature_drift,
+    _changing_box,
+    _split_particle,
     _host,
     _rigid_bonds_cut,
     _temperatures_differ,
