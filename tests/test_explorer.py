@@ -85,6 +85,20 @@ def test_the_session_follows_the_controls(explorer):
     assert density.mean[0] == pytest.approx(0.5, abs=0.02)
 
 
+def test_all_estimators_side_by_side(explorer):
+    dashboard = explorer.dashboard
+    dashboard.compare.value = True
+    data = dashboard.estimators.source.data
+    table = [row for row in explorer.session.latest("estimators") if row.get("gamma") is not None]
+    assert sorted(data["value"]) == sorted(row["gamma"] for row in table)
+    assert len(data["value"]) >= 3
+    assert dashboard.boxes["running"].children[0] is dashboard.views["estimators"]
+    dashboard.coefficient.value = "theta"
+    assert "εθ" in dashboard.estimators.root.title.text
+    dashboard.compare.value = False
+    assert dashboard.boxes["running"].children[0] is dashboard.views["running"]
+
+
 def test_scrubbing_moves_the_time_cursor(explorer):
     explorer.density.frame.value = 30
     last = explorer.session.latest("smoluchowski").density.times[-1]

@@ -4,6 +4,7 @@ import ipywidgets as widgets
 
 from ..plots.correlations import CorrelationPlot, RunningPlot
 from ..plots.densities import DensityLines, DensityMap, PhaseSpacePlot
+from ..plots.estimators import EstimatorsPlot
 from ..plots.mean_force import MeanForcePlot
 from ..plots.style import apply_theme
 from ..plots.time_series import SeriesPlot
@@ -28,6 +29,7 @@ class Dashboard:
         self.mean_force = MeanForcePlot(compact=True)
         self.correlation = CorrelationPlot(compact=True)
         self.running = RunningPlot(compact=True)
+        self.estimators = EstimatorsPlot(compact=True)
         self.lines = DensityLines(compact=True)
         self.heat = DensityMap(compact=True)
         self.phase = PhaseSpacePlot(compact=True)
@@ -36,6 +38,7 @@ class Dashboard:
             "mean_force": self.mean_force,
             "correlation": self.correlation,
             "running": self.running,
+            "estimators": self.estimators,
             "lines": self.lines,
             "heat": self.heat,
             "phase": self.phase,
@@ -45,6 +48,7 @@ class Dashboard:
             "mean_force": "Mean force against position",
             "correlation": "Momentum and force correlation functions with the window",
             "running": "Running integral with the window and the coefficient read there",
+            "estimators": "The coefficient by every estimator",
             "lines": "Reduced density profiles",
             "heat": "Reduced density over time and position",
             "phase": "Phase space density",
@@ -55,6 +59,7 @@ class Dashboard:
         self._drawn = {}
         self.quantity = _segments([("R", "centre_of_mass"), ("P", "momentum"), ("F", "net_force")], "momentum")
         self.coefficient = _segments([("γ", "gamma"), ("εθ", "theta")], "gamma")
+        self.compare = widgets.ToggleButton(description="all estimators", tooltip="Every estimator side by side")
         self.map_of = _segments(
             [("(29)", "smoluchowski"), ("(56)", "fokker_planck"), ("R, P", "phase")], "smoluchowski"
         )
@@ -62,13 +67,13 @@ class Dashboard:
             "series": _cell(self.views["series"], self.quantity),
             "mean_force": _cell(self.views["mean_force"]),
             "correlation": _cell(self.views["correlation"]),
-            "running": _cell(self.views["running"], self.coefficient),
+            "running": _cell(self.views["running"], self._running_tools()),
             "lines": _cell(self.views["lines"]),
             "heat": _cell(self.views["heat"], self.map_of),
         }
         self.box = widgets.Box(list(self.boxes.values()))
         self.box.add_class("ama-plots")
-        for control in (self.quantity, self.coefficient, self.map_of):
+        for control in (self.quantity, self.coefficient, self.map_of, self.compare):
             control.observe(lambda _change: self._view_changed(), "value")
         for mark in (self.correlation.window, self.running.window):
             mark.edge.on_change("location", self._window_dragged)
@@ -78,10 +83,21 @@ class Dashboard:
         session.observe(lambda _change: self._regime_changed(), "regime")
         self.refresh()
 
+    def _running_tools(self):
+        self.coefficient.remove_class("ama-overlay")
+        tools = widgets.HBox([self.compare, self.coefficient])
+        tools.add_class("ama-overlay")
+        return tools
+
     # -- what the reader chose to look at --------------------------------------------------------------
 
     def _view_changed(self):
-        wanted = {"quantity": self.quantity.value, "coefficient": self.coefficient.value, "map": self.map_of.value}
+        wanted = {
+            "quantity": self.quantity.value,
+            "coefficient": self.coefficient.value,
+            "map": self.map_of.value,
+            "compare": self.compare.value,
+        }
         self.session.view = self.session.view | wanted
         self.refresh()
 
@@ -90,6 +106,7 @@ class Dashboard:
         for key, control in (("quantity", self.quantity), ("coefficient", self.coefficient), ("map", self.map_of)):
             if view.get(key) in [value for _, value in control.options]:
                 control.value = view[key]
+        self.compare.value = bool(view.get("compare"))
         for plot in self.plots.values():
             apply_theme(plot.root, "dark" if view.get("theme") == "dark" else "light")
 
@@ -118,7 +135,13 @@ class Dashboard:
         coefficient = latest(self.coefficient.value)
         window = None if coefficient is None else coefficient.window
         longest = self._longest(coefficient)
+        view = self.views["estimators" if self.compare.value else "running"]
+        if self.boxes["running"].children[0] is not view:
+            self.boxes["running"].children = (view, *self.boxes["running"].children[1:])
         self._draw("running", (coefficient, longest), lambda: self.running.update(coefficient, longest))
+        if self.compare.value:
+            table, kind = latest("estimators"), self.coefficient.value
+            self._draw("estimators", (table, coefficient), lambda: self.estimators.update(table, coefficient, kind))
         curves = latest("curves")
         self._draw("correlation", (curves, longest), lambda: self.correlation.update(curves, window, longest))
         self.correlation.window.move(window)

@@ -84,7 +84,8 @@ def new_figure(title, x_label, y_label, *, compact=False, **options):
         axis.minor_tick_line_color = None
         axis.major_tick_in = 0
         axis.major_tick_out = 4
-    plot.yaxis.ticker.desired_num_ticks = 5
+    if "y_range" not in options:
+        plot.yaxis.ticker.desired_num_ticks = 5
     # in the explorer the page's paper shines through
     plot.tags = ["clear"] if compact else []
     apply_theme(plot, "light")
