@@ -57,13 +57,6 @@ def _line(table, axis, x, lower, inverse_width):
 
 
 @kernel
-def _force(table, axis, position, i, lower, inverse_width):
-    if position.shape[1] == 1:
-        return _line(table, 0, position[i, 0], lower[0], inverse_width[0])
-    return _interpolate(table, axis, position, i, lower, inverse_width)
-
-
-@kernel
 def _at_walls(x, lower, upper, ends, a):
     """New coordinate, whether the momentum turns, and whether the particle is lost."""
     low, high = ends[a, 0], ends[a, 1]
@@ -136,7 +129,10 @@ def langevin(
     force = np.empty((n, d))
     for i in range(n):
         for a in range(d):
-            force[i, a] = _force(table, a, position, i, node_lower, inverse_width)
+            if d == 1:  # not a function of both cases: the call would cost more than the force
+                force[i, a] = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
+            else:
+                force[i, a] = _interpolate(table, a, position, i, node_lower, inverse_width)
     for s in range(noise.shape[0]):
         for i in range(n):
             if not alive[i]:
@@ -166,7 +162,10 @@ def langevin(
                 if lost:
                     alive[i] = False
             for a in range(d):
-                force[i, a] = _force(table, a, position, i, node_lower, inverse_width)
+                if d == 1:  # not a function of both cases: the call would cost more than the force
+                    force[i, a] = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
+                else:
+                    force[i, a] = _interpolate(table, a, position, i, node_lower, inverse_width)
                 momentum[i, a] += half * force[i, a]
 
 
@@ -188,7 +187,10 @@ def brownian(position, last, alive, noise, table, node_lower, inverse_width, low
             if not alive[i]:
                 continue
             for a in range(d):
-                force[a] = _force(table, a, position, i, node_lower, inverse_width)
+                if d == 1:  # not a function of both cases: the call would cost more than the force
+                    force[a] = _line(table, 0, position[i, 0], node_lower[0], inverse_width[0])
+                else:
+                    force[a] = _interpolate(table, a, position, i, node_lower, inverse_width)
                 mean[a] = 0.5 * (last[i, a] + noise[s, i, a])
                 last[i, a] = noise[s, i, a]
             for a in range(d):
