@@ -85,6 +85,12 @@ def test_the_session_follows_the_controls(explorer):
     assert density.mean[0] == pytest.approx(0.5, abs=0.02)
 
 
+def test_the_agreement_shown_is_that_of_analyze(explorer, particle):
+    analysis = ama.analyze(particle)
+    assert explorer.session.result("consistency", 60) == (analysis.consistency, analysis.consistency_std)
+    assert f"{analysis.consistency:.2f}" in explorer.numbers.box.value
+
+
 def test_all_estimators_side_by_side(explorer):
     dashboard = explorer.dashboard
     dashboard.compare.value = True

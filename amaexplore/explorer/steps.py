@@ -143,6 +143,14 @@ def _density(values, regime, progress):
     )
 
 
+def consistency(values, _progress):
+    """γ εθ/(m k_BT)² with its error, γ read from ∫⟨PP⟩ alone, so that the two routes check each other."""
+    from ..analysis import _consistency
+
+    bench = values["correlations"]
+    return _consistency(values["series"], bench, values["theta"], bench.temperature[0])
+
+
 def estimators(values, _progress):
     """Every estimator side by side, each at its own proposal or all at the chosen window."""
     return values["correlations"].table(values["window"])
@@ -199,6 +207,7 @@ NODES = (
         "phase space",
         PATIENCE,
     ),
+    Node("consistency", consistency, needs=("series", "correlations", "theta"), title="the check of γ against θ"),
     Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
 )
 
@@ -211,6 +220,7 @@ STEP_OF = {
     "gamma": "window",
     "theta": "window",
     "curves": "window",
+    "consistency": "window",
     "estimators": "window",
     "mean_force": "density",
     "smoluchowski": "density",

@@ -5,7 +5,6 @@ import html
 import ipywidgets as widgets
 
 from ...results import format_value
-from ...units import thermal_energy
 
 __all__ = ["NumbersPanel"]
 
@@ -13,7 +12,7 @@ __all__ = ["NumbersPanel"]
 class NumbersPanel:
     """A row of cards, each explaining itself when the mouse rests on it."""
 
-    names = ("gamma", "theta")
+    names = ("gamma", "theta", "consistency")
 
     def __init__(self, session):
         self.session = session
@@ -32,7 +31,7 @@ class NumbersPanel:
             return self.session.latest(name) if self.session.state(name).status == "fresh" else None
 
         gamma, theta = fresh("gamma"), fresh("theta")
-        return [*_from_gamma(gamma), *_from_theta(theta), _agreement(gamma, theta)]
+        return [*_from_gamma(gamma), *_from_theta(theta), _agreement(fresh("consistency"))]
 
 
 def _from_gamma(gamma):
@@ -62,13 +61,10 @@ def _from_theta(theta):
     ]
 
 
-def _agreement(gamma, theta):
-    hint = "γ·εθ / (m k_BT)²: 1 where the two routes agree. With the kernel estimator both come from one integral."
-    if gamma is None or theta is None:
-        return ("γεθ/(mk_BT)²", None, None, "", hint)
-    scale = (gamma.mass * thermal_energy(theta.temperature)) ** 2
-    ratio = gamma.isotropic * theta.isotropic_raw / scale
-    return ("γεθ/(mk_BT)²", ratio, None, "", hint)
+def _agreement(consistency):
+    hint = "γ·εθ / (m k_BT)², γ from ∫⟨PP⟩ alone and θ as chosen: 1 where the two routes agree"
+    value, std = consistency or (None, None)
+    return ("γεθ/(mk_BT)²", value, std, "", hint)
 
 
 def _card(name, value, std, unit, hint):
