@@ -155,7 +155,10 @@ def test_report_is_one_offline_page(free, tmp_path):
     assert "γ (28), per axis" in page
     assert "Reduced density, fokker-planck" in page
     # nothing is fetched: every script stands in the page
-    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
+    # what BokehJS itself says about images stands inside its script and loads nothing
+    tags = re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
+    assert "<script" in tags
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", tags)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
