@@ -4,6 +4,7 @@ Choices come from mdtraj's selection language, from lists, masks and ranges, fro
 algebra: ``a | b``, ``a & b``, ``a - b``, ``~a``.
 """
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from .errors import InputError, SelectionError
 
 __all__ = ["AtomSubset", "select", "sphere"]
 
+LONGEST_REASON = 120  # characters of another library's explanation that still read as part of a sentence
 LONGEST_SELECTION = 2000  # characters; the parser's time grows faster than the text
 
 
@@ -190,8 +192,7 @@ def _select_text(topology, text):
     try:
         chosen = topology.select(wanted)
     except Exception as error:  # mdtraj raises many kinds: pyparsing's, ValueError, NameError, AttributeError, ...
-        reason = str(error).strip().splitlines()
-        hint = f" ({reason[0]})" if reason else ""
+        hint = _parser_hint(error)
         raise SelectionError(
             f"Selection {wanted!r} cannot be understood{hint}. Try 'protein', 'resname ALA', 'name CA', 'element C', "
             "'index 0 to 12', 'all', joined by and, or, not."
@@ -200,6 +201,15 @@ def _select_text(topology, text):
     if chosen.size == 0:
         raise SelectionError(f"Selection {wanted!r} matched 0 of {topology.n_atoms} atoms; {_what_exists(topology)}")
     return chosen
+
+
+def _parser_hint(error):
+    """Where the parser stopped; what else it says is its grammar, which helps nobody."""
+    place = re.search(r"\(at char (\d+)\)", str(error))
+    if place:
+        return f" (from character {int(place.group(1)) + 1} on)"
+    reason = str(error).strip().splitlines()
+    return f" ({reason[0]})" if reason and len(reason[0]) < LONGEST_REASON else ""
 
 
 def _what_exists(topology, most=8):
