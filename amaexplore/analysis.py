@@ -191,6 +191,7 @@ def analyze(
     *,
     estimator=None,
     typical_mass=None,
+    total_mass=None,
 ):
     """The whole chain in one call: order parameters, γ, θ, f^th and which regime holds.
 
@@ -212,6 +213,9 @@ def analyze(
         See `amaexplore.estimators`.
     typical_mass : float, u, optional
         m̂; default the mean atomic mass of the subset.
+    total_mass : float, u, optional
+        Mass of everything simulated, for data of the particle's atoms only from a system of zero total momentum: the
+        host's recoil is then allowed for.
 
     Returns
     -------
@@ -236,6 +240,8 @@ def analyze(
         notices += source.notices
     if typical_mass is not None:
         series = series.with_typical_mass(typical_mass)
+    if total_mass is not None:
+        series = series.with_total_mass(total_mass)
     if series.n_frames < 2:
         raise InputError(
             "There is only one frame; correlations need many, evenly spaced in time: give a longer trajectory."

@@ -59,6 +59,9 @@ def _parser():
     analyze.add_argument("--estimator", metavar="NAME", help="default: the memory kernel where the data allows it")
     analyze.add_argument("--temperature", type=float, metavar="K", help="default: measured from the velocities")
     analyze.add_argument("--axis", choices=["x", "y", "z"], default="x", help="axis of f^th(R) and of the density")
+    analyze.add_argument(
+        "--total-mass", type=float, metavar="U", help="of everything simulated, where the total momentum is zero"
+    )
     analyze.add_argument("--json", metavar="FILE", help="write the numbers as JSON ('-': to standard output)")
     analyze.add_argument("--report", metavar="FILE", help="write one HTML page with the plots, readable offline")
     analyze.set_defaults(run=_analyze)
@@ -162,6 +165,7 @@ def _analyze(options):
         estimator=options.estimator,
         temperature=options.temperature,
         axis=options.axis,
+        total_mass=options.total_mass,
     )
     document = json.dumps(analysis.to_dict(), indent=1, ensure_ascii=False) + "\n"
     if options.report is not None:

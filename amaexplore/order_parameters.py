@@ -287,6 +287,19 @@ class OrderParameters(Result):
         """The same series with another m̂, and so another ε."""
         return replace(self, typical_mass=float(typical_mass))
 
+    def with_total_mass(self, total_mass):
+        """The same series from a system whose total momentum is zero and whose whole mass (u) is known.
+
+        For data that hold the particle's atoms only: the host's recoil then makes ⟨P²⟩ = μ k_B T with the reduced mass
+        μ = m(1 − m/m_total), see `effective_mass`.
+        """
+        if not (np.isfinite(total_mass) and total_mass > self.mass):
+            raise InputError(
+                f"total_mass must be the mass of everything simulated, in u, and so larger than the nanoparticle's "
+                f"{self.mass:.6g}; got {total_mass!r}."
+            )
+        return replace(self, total_mass=float(total_mass), zero_total_momentum=True)
+
     def summary(self):
         step = self.timestep
         replicas = f"{self.n_replicas} × " if self.n_replicas > 1 else ""

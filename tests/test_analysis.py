@@ -101,6 +101,17 @@ def test_a_given_window_and_temperature_are_used():
     assert analysis.to_dict()["regime"]["selected"] == "smoluchowski"
 
 
+def test_the_recoil_of_a_host_that_was_not_stored():
+    series = FREE.sample(seed=7, n_replicas=4, n_frames=3000)
+    plain = ama.analyze(series, estimator="window", window=3.0)
+    recoiling = ama.analyze(series, estimator="window", window=3.0, total_mass=4 * series.mass)
+    # μ = 3m/4, and the integral of ⟨PP⟩ is too small by (μ/m)²
+    assert recoiling.gamma.isotropic == pytest.approx(plain.gamma.isotropic / 0.75**2)
+    assert recoiling.series.effective_mass == pytest.approx(0.75 * series.mass)
+    with pytest.raises(InputError, match="larger than the nanoparticle's 520"):
+        ama.analyze(series, total_mass=500.0)
+
+
 def test_prediction_in_a_trap_relaxes_to_boltzmann(trapped):
     prediction = trapped.predict("smoluchowski")
     density = prediction.density
@@ -147,7 +158,9 @@ def test_positions_alone_give_nulls_and_reasons(rng):
     assert document["gamma"]["isotropic"] is None
     assert document["theta"]["tensor"] is None
     assert document["temperature"]["value"] is None
-    assert {"gamma_unavailable", "theta_unavailable", "mean_force_unavailable"} <= {item["code"] for item in document["warnings"]}
+    assert {"gamma_unavailable", "theta_unavailable", "mean_force_unavailable"} <= {
+        item["code"] for item in document["warnings"]
+    }
 
 
 def test_report_is_one_offline_page(free, tmp_path):
