@@ -6,9 +6,11 @@ import numpy as np
 
 from .uncertainty import jackknife_std
 
-__all__ = ["WindowProposal", "axes_std", "propose_maximum", "propose_plateau"]
+__all__ = ["LaterLags", "WindowProposal", "axes_std", "later_lags", "propose_maximum", "propose_plateau"]
 
 FIRST_CANDIDATE = 3  # lags; before that the end corrections of the integrals still matter
+WELL_DETERMINED = 0.1  # of the value read: error of the change up to which a later lag is asked
+MOST_ERRORS = 2.5  # by which the later lags may differ; 0-2 of 100 exact systems exceed it
 CANDIDATE_RATIO = 1.08  # of one candidate to the one before, so that the choice does not depend on the longest lag
 
 
@@ -131,3 +133,56 @@ def propose_before_decay(lags, curve, left_out):
     return WindowProposal(
         top.index, False, f"no plateau: the running integral rises and decays again; {top.reason}, is a lower bound"
     )
+
+
+@dataclass(frozen=True)
+class LaterLags:
+    """How the running integral goes on after the lag at which it is read.
+
+    Parameters
+    ----------
+    start, stop : int
+        Lag indices of the stretch compared, both included.
+    change, std : float
+        Mean over the stretch minus the value read, and the error of that difference.
+    """
+
+    start: int
+    stop: int
+    change: float
+    std: float
+
+    @property
+    def significant(self):
+        """Whether the change is more than noise."""
+        return bool(abs(self.change) > MOST_ERRORS * self.std)
+
+
+def later_lags(curve, left_out, index):
+    """The later half of the lags that are still well determined, compared with the value at ``index``.
+
+    One mean over a stretch is one question, so its error need not allow for many; the difference is
+    jackknifed as such, because the errors of both are strongly correlated.
+
+    Parameters
+    ----------
+    curve : ndarray, shape (n_lags,)
+    left_out : ndarray, shape (n_groups, n_axes, n_lags)
+    index : int
+
+    Returns
+    -------
+    LaterLags or None
+        None where fewer than a quarter of ``index`` later lags are well determined.
+    """
+    if len(left_out) < 2 or index + 1 >= len(curve):
+        return None
+    spread = axes_std(left_out[..., index + 1 :] - left_out[..., index, None])
+    loose = np.flatnonzero(~(spread <= WELL_DETERMINED * abs(curve[index])))
+    stop = index + (int(loose[0]) if loose.size else len(spread))
+    if stop < 1.25 * index:
+        return None
+    start = (index + stop) // 2
+    change = curve[start : stop + 1].mean() - curve[index]
+    std = axes_std(left_out[..., start : stop + 1].mean(axis=-1) - left_out[..., index])
+    return LaterLags(start, stop, float(change), float(std))
