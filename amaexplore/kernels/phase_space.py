@@ -4,61 +4,78 @@ import numpy as np
 
 from .compile import kernel
 
-__all__ = ["factor", "step"]
+__all__ = ["eliminate", "step"]
 
 
 @kernel(fastmath=False)
-def factor(damping, down, up, tau, pole, inverse, carried):
-    """Eliminate from the highest Hermite function downwards: inverse[n] = S_n⁻¹, carried[n] = τ S_n⁻¹ L_n.
-
-    S_n = −nτΓ − pole − τ² U_n S_{n+1}⁻¹ L_{n+1}, with L_n = √n down[n % 2] from level n−1 and U_n = √(n+1) up[n % 2]
-    from level n+1.
+def eliminate(blocks, above, below, inverse, raising, carried):
+    """Eliminate from the highest even Hermite level downwards; S_e = blocks[e] − above[e] S_{e+1}⁻¹ below[e+1].
 
     Parameters
     ----------
-    damping, down, up : ndarray, shape (2, k, k)
-        For even and odd levels.
-    tau : float
-    pole : complex
-    inverse, carried : ndarray of complex, shape (n_levels, k, k)
+    blocks, above, below : ndarray, shape (n_even, k, k)
+        Of an even level to itself, and from the even level above and below it; ``blocks`` is overwritten by S.
+    inverse, raising, carried : ndarray, shape (n_even, k, k)
+        S_e⁻¹, above[e] S_{e+1}⁻¹ and S_e⁻¹ below[e].
     """
-    n_levels, k = inverse.shape[0], inverse.shape[1]
-    for n in range(n_levels - 1, -1, -1):
-        parity = n % 2
-        block = (-n * tau) * damping[parity] + np.zeros((k, k), dtype=np.complex128)
-        if n < n_levels - 1:
-            block -= (tau * np.sqrt(n + 1.0)) * np.dot(up[parity] + 0j, carried[n + 1])
-        for i in range(k):
-            block[i, i] -= pole
-        inverse[n] = np.linalg.inv(block)
-        if n > 0:
-            carried[n] = (tau * np.sqrt(float(n))) * np.dot(inverse[n], down[parity] + 0j)
+    last = blocks.shape[0] - 1
+    for e in range(last, -1, -1):
+        if e < last:
+            blocks[e] -= np.dot(above[e], carried[e + 1])
+            raising[e] = np.dot(above[e], inverse[e + 1])
+        inverse[e] = np.linalg.inv(blocks[e])
+        if e > 0:
+            carried[e] = np.dot(inverse[e], below[e])
 
 
 @kernel(fastmath=False)
-def step(inverse, carried, up, tau, residue, state, out):
-    """out += Re[residue (τA − pole)⁻¹ state].
+def step(inverse, raising, carried, odd, outer, inner, tau, residue, state, out):
+    """out += Re[residue (τA − pole)⁻¹ state], odd levels eliminated exactly.
 
     Parameters
     ----------
-    inverse, carried : ndarray, shape (n_levels, k, k)
-        From `factor`.
-    up : ndarray of complex, shape (2, k, k)
+    inverse, raising, carried : ndarray, shape (n_even, k, k)
+        From `eliminate`; all real where the pole is.
+    odd : ndarray, shape (n_even, k)
+        1/(−nτγ − pole) of the odd levels n.
+    outer, inner : ndarray, shape (2k, k)
+        What an odd level gives to the even ones below (rows :k) and above it; what an odd level takes from the even
+        ones above (rows :k) and below it.
     tau : float
-    residue : complex
-    state, out : ndarray, shape (n_levels, k)
+    residue : float or complex
+    state, out : ndarray, shape (2 n_even, k)
     """
-    n_levels, k = state.shape
-    partial = np.empty((n_levels, k), dtype=np.complex128)
-    right = np.empty(k, dtype=np.complex128)
-    for n in range(n_levels - 1, -1, -1):
-        if n < n_levels - 1:
-            right[:] = state[n] - (tau * np.sqrt(n + 1.0)) * np.dot(np.ascontiguousarray(up[n % 2]), partial[n + 1])
-        else:
-            right[:] = state[n] + 0j
-        partial[n] = np.dot(inverse[n], right)
-    for n in range(n_levels):
-        if n > 0:
-            partial[n] -= np.dot(carried[n], partial[n - 1])
+    n_even, k = odd.shape
+    # functions along the first axis, so that a product with a real matrix sees complex numbers as pairs of columns
+    flow = np.empty((k, n_even), dtype=odd.dtype)
+    for e in range(n_even):
         for i in range(k):
-            out[n, i] += (residue * partial[n, i]).real
+            flow[i, e] = odd[e, i] * state[2 * e + 1, i]
+    given = np.dot(outer, flow.view(np.float64)).view(odd.dtype)
+    right = np.empty((n_even, k), dtype=odd.dtype)
+    for e in range(n_even):
+        upper, lower = tau * np.sqrt(2.0 * e + 1.0), tau * np.sqrt(2.0 * e)
+        for i in range(k):
+            right[e, i] = state[2 * e, i] - upper * given[i, e]
+            if e > 0:
+                right[e, i] -= lower * given[k + i, e - 1]
+    for e in range(n_even - 2, -1, -1):
+        right[e] -= np.dot(raising[e], right[e + 1])
+    even = np.empty((n_even, k), dtype=odd.dtype)
+    for e in range(n_even):
+        even[e] = np.dot(inverse[e], right[e])
+        if e > 0:
+            even[e] -= np.dot(carried[e], even[e - 1])
+    solved = np.empty((k, n_even), dtype=odd.dtype)
+    for e in range(n_even):
+        for i in range(k):
+            solved[i, e] = even[e, i]
+    taken = np.dot(inner, solved.view(np.float64)).view(odd.dtype)
+    for e in range(n_even):
+        upper, lower = tau * np.sqrt(2.0 * e + 2.0), tau * np.sqrt(2.0 * e + 1.0)
+        for i in range(k):
+            force = lower * taken[k + i, e]
+            if e + 1 < n_even:
+                force += upper * taken[i, e + 1]
+            out[2 * e, i] += (residue * even[e, i]).real
+            out[2 * e + 1, i] += (residue * (flow[i, e] - odd[e, i] * force)).real

@@ -74,7 +74,7 @@ class FokkerPlanck:
         self.thermal_momentum = float(np.sqrt(self.mass * thermal_energy(self.temperature)))
         self.thermal_velocity = self.thermal_momentum / self.mass
         self.warnings = self.landscape.warnings
-        self._modes = {}
+        self._modes, self._steppers = {}, {}
 
     @property
     def relaxation_time(self):
@@ -202,24 +202,27 @@ class FokkerPlanck:
                 coefficients[0::2] = share[0::2] * first
                 if np.abs(levels[1:]).max() > 0.0:
                     coefficients[1::2] = share[1::2] * project_odd(modes, start * self.grid.width)
-            can_grow = (level_index + 1 < len(LEVEL_COUNTS), mode_index + 1 < len(MODE_COUNTS))
-            # no need to finish what has to be repeated with more functions, or by particles
-            limits = [
-                np.inf if forced and not grow else tail if grow else 10.0 * tail
-                for grow, tail in zip(can_grow, (TAIL, MODE_TAIL))
-            ]
+            # no need to finish what has to be repeated with more modes, or by particles
+            can_grow = mode_index + 1 < len(MODE_COUNTS)
+            highest = np.inf if forced else 10.0
+            limits = (highest * TAIL, MODE_TAIL if can_grow else highest * MODE_TAIL)
             run = march_modes(
-                modes, self.thermal_velocity, coefficients, times, self._first_step(start), limits, progress
+                modes,
+                self.thermal_velocity,
+                coefficients,
+                times,
+                self._first_step(start),
+                limits,
+                progress,
+                (TAIL, LEVEL_COUNTS[level_index + 1 :]),
+                self._steppers.setdefault(modes.count, {}),
             )
-            more_levels = run.level_tail > TAIL and can_grow[0]
-            more_modes = run.mode_tail > MODE_TAIL and can_grow[1]
-            if not more_levels and not more_modes:
+            level_index = LEVEL_COUNTS.index(run.coefficients.shape[1])
+            if run.mode_tail <= MODE_TAIL or not can_grow:
                 break
-            level_index += more_levels
-            if more_modes:
-                mode_index += 1
-                modes = self._position_modes(MODE_COUNTS[mode_index])
-                first = project(modes, start * self.grid.width)
+            mode_index += 1
+            modes = self._position_modes(MODE_COUNTS[mode_index])
+            first = project(modes, start * self.grid.width)
         return run, modes, fit <= 10.0 * FIT and max(run.level_tail / TAIL, run.mode_tail / MODE_TAIL) <= 10.0
 
     def _choose_modes(self, start):
