@@ -1,6 +1,7 @@
 """Forces summed in cells of R, and the spline that matches them: what the routes to f^th(R) share."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -63,7 +64,8 @@ class CellSums:
         self.per_bin = per_bin
         fine = np.interp(np.arange(per_bin * len(self.centres) + 1) / per_bin, np.arange(len(edges)), edges)
         self.cells = 0.5 * (fine[1:] + fine[:-1])
-        if np.ptp(np.diff(edges)) <= 1e-9 * (edges[-1] - edges[0]):
+        self.even = bool(np.ptp(np.diff(edges)) <= 1e-9 * (edges[-1] - edges[0]))
+        if self.even:
             # even cells need no search
             cell = ((position - fine[0]) * (len(self.cells) / (fine[-1] - fine[0]))).astype(np.intp)
         else:
@@ -169,7 +171,11 @@ class _SplineSystem:
         self.knots = np.concatenate([[low] * degree, inner, [high] * degree])
         self.n_basis = len(self.knots) - degree - 1
         self.low, self.high = low, high
-        basis = self._basis(sums.cells)
+        if sums.even and low == sums.cells[0] and high == sums.cells[-1]:
+            # even cells look alike on every axis
+            basis = _even_basis(degree, int(n_intervals), len(sums.cells))
+        else:
+            basis = self._basis(sums.cells)
         matrices = (basis.T * sums.n[:, None, :]) @ basis
         rights = sums.force @ basis
         if sums.momentum is not None:
@@ -198,6 +204,15 @@ class _SplineSystem:
     def at(self, positions, solutions):
         """Forces at ``positions`` for each solution, shape (n_solutions, n_positions)."""
         return solutions[:, : self.n_basis] @ self._basis(positions).T
+
+
+@lru_cache(maxsize=64)
+def _even_basis(degree, n_intervals, n_cells):
+    """B-splines on [0, 1] at ``n_cells`` even places, both ends among them."""
+    knots = np.concatenate([[0.0] * degree, np.linspace(0.0, 1.0, n_intervals + 1), [1.0] * degree])
+    basis = BSpline.design_matrix(np.linspace(0.0, 1.0, n_cells), knots, degree).toarray()
+    basis.flags.writeable = False
+    return basis
 
 
 def force_field(series, axes):

@@ -3,7 +3,6 @@
 from functools import cached_property
 
 import numpy as np
-from scipy import fft
 
 from .coefficients import positive_number
 from .confinement import Confinement, confinement
@@ -13,6 +12,7 @@ from .doubts import LARGEST_MISFIT, doubts
 from .errors import InputError, InsufficientDataError
 from .force_matching import force_field
 from .green_kubo import ESTIMATORS
+from .kernels.correlation import SHORTEST_PIECE, spectrum_of, total_sums
 from .order_parameters import SERIES
 from .running import RESULTS, UNITS, RunningCurve
 from .thermal_force import MeanForce
@@ -97,12 +97,15 @@ class Correlations:
         if not moving:
             return self._even.n_frames // 32
         values = self._even.replicas(moving[0]).transpose(0, 2, 1)
-        n_lags = min(self._farthest, MOST_LAGS)
-        length = fft.next_fast_len(values.shape[-1] + n_lags, real=True)
-        power = np.square(np.abs(fft.rfft(values, length))).sum(axis=(0, 1))
-        curve = fft.irfft(power, length)[:n_lags] / (values.shape[-1] - np.arange(n_lags))
-        below = curve < curve[0] / np.e
-        return int(np.argmax(below)) if below.any() else n_lags // 4
+        # most correlations have decayed within the short transforms
+        longest = min(self._farthest, MOST_LAGS)
+        for n_lags in (min(SHORTEST_PIECE, longest), longest):
+            sums = total_sums(spectrum_of(values, n_lags), values.shape[-1], n_lags)
+            curve = sums / (values.shape[-1] - np.arange(n_lags))
+            below = curve < curve[0] / np.e
+            if below.any():
+                return int(np.argmax(below))
+        return longest // 4
 
     # -- the correlations ------------------------------------------------------------------------------
 
