@@ -151,7 +151,6 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
         "τ_K",
         "τ_P",
     )
-    _near_the_limit(times, notices)
     # where the force's memory is unknown the momentum speaks for the fast times
     slowest = float(np.fmax(tau_force, tau_momentum))
     smoluchowski = _verdict(
@@ -162,6 +161,7 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
         "max(τ_P, τ_K)",
         "τ_R",
     )
+    _near_the_limit(times, smoluchowski.ratio, notices)
     duration = series.duration
     for name, slow in (("τ_P", tau_momentum), ("τ_R", tau_position if confined else np.nan)):
         if np.isfinite(slow) and duration < 10.0 * slow:
@@ -245,18 +245,25 @@ def memory_time(running, timestep):
     return float(max(0.0, timestep * (missing.sum() - 0.5 * (missing[0] + missing[-1]))))
 
 
-def _near_the_limit(times, notices):
-    """Say so where errors could turn the verdict on the Fokker-Planck equation."""
-    ratio = times.force / times.momentum
-    spread = ratio * np.hypot(times.force_std / max(times.force, 1e-300), times.momentum_std / times.momentum)
-    if abs(ratio - SMALL) < 2.0 * spread:
-        notices.append(
-            Notice(
-                "near_the_limit",
-                f"τ_K/τ_P = {ratio:.3f} ± {spread:.3f} is within two errors of the limit {SMALL}: the verdict on "
-                "Fokker-Planck could turn with more data.",
+def _near_the_limit(times, slow_ratio, notices):
+    """Say so where errors could turn a verdict."""
+    momentum = times.momentum_std / times.momentum
+    memory = times.force / times.momentum
+    ratios = [
+        ("τ_K/τ_P", "Fokker-Planck", memory, memory * np.hypot(times.force_std / max(times.force, 1e-300), momentum))
+    ]
+    if times.momentum > times.force or np.isnan(times.force):
+        # τ_R = σ_R²/D or L²/D, and D grows with τ_P as well; the error of σ_R² is not counted
+        ratios.append(("τ_P/τ_R", "Smoluchowski", slow_ratio, 2.0 * momentum * slow_ratio))
+    for words, name, ratio, spread in ratios:
+        if abs(ratio - SMALL) < 2.0 * spread:
+            notices.append(
+                Notice(
+                    "near_the_limit",
+                    f"{words} = {ratio:.3f} ± {spread:.3f} is within two errors of the limit {SMALL}: the verdict on {name} "
+                    "could turn with more data.",
+                )
             )
-        )
 
 
 def _verdict(name, fast, slow, error, fast_word, slow_word):
