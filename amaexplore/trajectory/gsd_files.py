@@ -26,12 +26,15 @@ class GsdSource(FrameSource):
         self._units = engine_units("lj" if units is None else units, path)
         particles = first.particles
         masses = self._units.mass * np.asarray(particles.mass, dtype=float)
-        kinds = [particles.types[number] for number in particles.typeid]
-        topology = topology_of_particles(masses, elements=kinds, types=kinds)
-        if first.bonds.N:
-            atoms = list(topology.atoms)
-            for a, b in np.asarray(first.bonds.group):
-                topology.add_bond(atoms[a], atoms[b])
+        try:
+            kinds = [particles.types[number] for number in particles.typeid]
+            topology = topology_of_particles(masses, elements=kinds, types=kinds)
+            if first.bonds.N:
+                atoms = list(topology.atoms)
+                for a, b in np.asarray(first.bonds.group):
+                    topology.add_bond(atoms[a], atoms[b])
+        except (IndexError, TypeError) as error:
+            raise FormatError(f"{path} is damaged: a particle type or a bond is out of range ({error}).") from None
         super().__init__(
             path=path,
             n_atoms=int(particles.N),
@@ -68,6 +71,9 @@ class GsdSource(FrameSource):
             raise FormatError(
                 f"{self.path} has {particles.N} particles in frame {number} and {self.n_atoms} in frame 0."
             )
+        shapes = {np.shape(values) for values in (particles.position, particles.velocity, particles.image)}
+        if shapes != {(self.n_atoms, 3)}:
+            raise damaged(self.path, number, self.n_frames)
         box = _box(snapshot.configuration.box)
         # HOOMD counts images: position + image · box is unwrapped
         positions = units.length * (np.asarray(particles.position, float) + np.asarray(particles.image, float) @ box)

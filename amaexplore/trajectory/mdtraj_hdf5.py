@@ -31,7 +31,7 @@ class MdtrajHdf5Source(FrameSource):
                 raise KeyError(f"it holds {', '.join(self._file)}, no coordinates")
             n_frames, n_atoms, _ = next(iter(self._data.values())).shape
             topology = _topology(self._file["topology"][0]) if "topology" in self._file else None
-        except (OSError, KeyError, ValueError, IndexError, RuntimeError) as error:
+        except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
             raise FormatError(
                 f"{path} is not a readable mdtraj HDF5 file, or is truncated ({_reason(error)})."
             ) from None
@@ -47,7 +47,9 @@ class MdtrajHdf5Source(FrameSource):
                 fields = {name: self._scaled(name, rows) for name in self._data}
                 times = self._plain("time", rows, "time", "ps")
                 box = self._box(rows)
-            except (OSError, RuntimeError) as error:
+            except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+                if isinstance(error, FormatError):
+                    raise
                 raise FormatError(
                     f"{self.path} is damaged in frames {part[0]} to {part[-1]} ({_reason(error)})."
                 ) from None
@@ -79,7 +81,7 @@ def topology_from_hdf5(path):
     try:
         with h5py.File(path, "r") as file:
             return _topology(file["topology"][0])
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
         raise FormatError(
             f"The topology {path} cannot be read ({_reason(error)}); is it whole, and mdtraj's HDF5?"
         ) from None

@@ -1,5 +1,7 @@
-"""Formats that hold positions alone: XTC, DCD, PDB, GRO, mdtraj's HDF5, and what else mdtraj reads."""
+"""Formats that hold positions alone: PDB, GRO, mmCIF as mdtraj reads them, and DCD with NAMD's velocity and force files."""
 
+import gc
+import struct
 import warnings
 
 import mdtraj
@@ -20,26 +22,30 @@ _DCD_CONTENTS = {
 
 
 class MdtrajSource(FrameSource):
-    """A file that mdtraj reads; XTC, NetCDF-free binary formats need a topology with names."""
+    """A text file with positions and names of atoms that mdtraj reads."""
 
-    def __init__(self, path, topology=None):
-        self._topology = topology
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+    def __init__(self, path):
+        if path.suffix.lower() in (".pdb", ".ent"):
+            _check_models_end(path)
+        first = reason = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
                 first = next(self._iterate(path, 1), None)
-        except Exception as error:  # each of mdtraj's readers fails in its own way
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            except Exception as error:  # each of mdtraj's readers fails in its own way
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if reason:
+                gc.collect()  # its readers leave files open when they fail
+        if reason:
             raise FormatError(
                 f"{path} cannot be read ({reason}); is it whole, and of the kind its name says?"
             ) from None
         if first is None or first.n_frames == 0:
             raise FormatError(f"{path} holds no frames.")
-        super().__init__(path=path, n_atoms=first.n_atoms, topology=None if topology is not None else first.topology)
+        super().__init__(path=path, n_atoms=first.n_atoms, topology=first.topology)
 
     def _iterate(self, path, size, skip=0):
-        options = {} if self._topology is None else {"top": self._topology}
-        return mdtraj.iterload(str(path), chunk=size, skip=skip, **options)
+        return mdtraj.iterload(str(path), chunk=size, skip=skip)
 
     def chunks(self, chosen):
         size = frames_per_chunk(self.n_atoms, 1)
@@ -68,6 +74,20 @@ class MdtrajSource(FrameSource):
         self.n_frames = frame
 
 
+def _check_models_end(path):
+    """Refuse a PDB file that ends within a model, where the last number may be cut in two."""
+    begun = ended = 0
+    with open(path, "rb") as file:
+        for line in file:
+            begun += line.startswith(b"MODEL ")
+            ended += line.startswith(b"ENDMDL")
+    if begun > ended:
+        raise FormatError(
+            f"{path} is truncated or damaged: {begun} models begin and {ended} end (MODEL and ENDMDL lines); cut it after its last "
+            "ENDMDL line to read the models before."
+        )
+
+
 class DcdSource(FrameSource):
     """A DCD file, read with MDAnalysis' wrapper, because its header holds the times that mdtraj drops."""
 
@@ -81,8 +101,9 @@ class DcdSource(FrameSource):
             raise FormatError(f"{path} is not a readable DCD file ({error}).") from None
         self._field, self._factor = _DCD_CONTENTS.get(path.suffix.lower(), ("positions", 0.1))
         super().__init__(path=path, n_atoms=header["natoms"], n_frames=len(self._file), fields=(self._field,))
+        self._stated, self._has_rest = _dcd_frames(path, self.n_atoms, self.n_frames, self._file.is_periodic)
         if self.n_frames == 0:
-            raise FormatError(f"{path} holds no frames.")
+            raise FormatError(f"{path} holds no frames, or is truncated within the first.")
         self._first, self._stride = header["istart"], max(1, header["nsavc"])
         self._step = header["delta"] * AKMA_TIME
         if self._step > 0:
@@ -96,6 +117,9 @@ class DcdSource(FrameSource):
             )
 
     def chunks(self, chosen):
+        if self._has_rest and (chosen.stop is None or chosen.stop > self.n_frames):
+            # the library hands on the whole frames of a file that was cut short without a word
+            raise damaged(self.path, self.n_frames, self._stated)
         frames = range(*chosen.indices(self.n_frames))
         size = frames_per_chunk(self.n_atoms, 1)
         for first in range(0, len(frames), size):
@@ -114,6 +138,22 @@ class DcdSource(FrameSource):
 
     def close(self):
         self._file.close()
+
+
+def _dcd_frames(path, n_atoms, n_frames, has_cell):
+    """The number of frames that the header states, where it is larger than what is there; and whether frames are cut short."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        order = "<" if file.read(4) == struct.pack("<i", 84) else ">"
+        head = file.read(84)
+        stated, n_fixed = struct.unpack(f"{order}i", head[4:8])[0], struct.unpack(f"{order}i", head[36:40])[0]
+        file.seek(92)
+        (title,) = struct.unpack(f"{order}i", file.read(4))
+    frames = size - (92 + title + 8 + 12)
+    each = 3 * (4 * n_atoms + 8) + (56 if has_cell else 0)
+    # with fixed atoms frames after the first are shorter
+    has_rest = n_fixed == 0 and frames != n_frames * each
+    return (stated if stated > n_frames else None), has_rest or stated > n_frames
 
 
 def _dcd_box(cell):

@@ -18,8 +18,7 @@ __all__ = ["from_universe", "load", "open_files"]
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 _LAMMPS = {".lammpstrj", ".dump", ".lammpsdump"}
 _AMBER = {".nc", ".ncdf", ".netcdf", ".mdcrd", ".mdvel", ".mdfrc"}
-_MDTRAJ = {".xtc", ".pdb", ".ent", ".gro", ".cif"}
-_WITH_TOPOLOGY = {".pdb", ".ent", ".gro", ".cif"}  # the file names its own atoms
+_MDTRAJ = {".pdb", ".ent", ".gro", ".cif"}  # the file names its own atoms
 
 # a centimetre, the speed of light, and a million times the force that breaks a bond
 _LIMITS = {"positions": (1e7, "nm"), "velocities": (3e5, "nm/ps"), "forces": (1e10, "kJ/mol/nm")}
@@ -181,14 +180,14 @@ def _open(path, named, units):
         from .positions import DcdSource
 
         return DcdSource(path)
+    if plain == ".xtc":
+        from .xtc import XtcSource
+
+        return XtcSource(path)
     if plain in _MDTRAJ:
         from .positions import MdtrajSource
 
-        if named is None and plain not in _WITH_TOPOLOGY:
-            raise FormatError(
-                f"{path} does not name its atoms; give topology= a PDB, GRO, TPR, PRMTOP or PSF file of them."
-            )
-        return MdtrajSource(path, None if plain in _WITH_TOPOLOGY else named[0])
+        return MdtrajSource(path)
     raise FormatError(
         f"{path} is of an unknown format {suffix or '(no ending)'}; known are .trr, .tng, .nc, .h5md, .lammpstrj, .dump, "
         "HISTORY (text also as .gz, .bz2, .xz, .zst), .gsd, .xtc, .dcd, .pdb, .gro and .h5."
@@ -201,7 +200,7 @@ def _is_h5md(path):
     try:
         with h5py.File(path, "r") as file:
             return "particles" in file
-    except OSError:
+    except (OSError, RuntimeError):  # the latter for damage behind the file's head
         return False
 
 

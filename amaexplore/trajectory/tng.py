@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .frames import Frames, FrameSource, damaged, frames_per_chunk
+from .tng_blocks import check_blocks
 
 __all__ = ["TngSource"]
 
@@ -26,6 +27,7 @@ class TngSource(FrameSource):
             raise FormatError(
                 f"Reading {path} needs the pytng package: pip install 'amaexplore[formats]', or convert it with 'gmx trjconv -o x.trr'."
             ) from None
+        check_blocks(path)
         try:
             self._file = pytng.TNGFileIterator(str(path), "r")
             strides = self._file.block_strides
