@@ -175,3 +175,24 @@ def test_tng_fields_at_their_own_strides(tmp_path):
     (tmp_path / "cut.tng").write_bytes(data[: len(data) // 2])
     with pytest.raises(FormatError, match=r"truncated or damaged|not a readable"):
         ama.load(tmp_path / "cut.tng", topology=tmp_path / "argon.pdb")
+
+
+def test_namd_velocity_and_force_files_beside_positions(tmp_path, rng):
+    """Velocities in Å per 48.88821 fs (1/20.45483 ps), forces in kcal/mol/Å, in files that look like positions."""
+    import mdtraj
+
+    topology = mdtraj.Topology()
+    residue = topology.add_residue("AR", topology.add_chain())
+    for _ in range(4):
+        topology.add_atom("Ar", mdtraj.element.argon, residue)
+    x, v, f = rng.normal(size=(3, 5, 4, 3))
+    for name, values in {"run.dcd": x, "run.veldcd": v, "run.forcedcd": f}.items():
+        mdtraj.Trajectory(0.1 * values, topology).save_dcd(str(tmp_path / "written.dcd"))
+        (tmp_path / "written.dcd").rename(tmp_path / name)
+    mdtraj.Trajectory(0.1 * x[:1], topology).save_pdb(str(tmp_path / "four.pdb"))
+    files = [tmp_path / name for name in ("run.dcd", "run.veldcd", "run.forcedcd")]
+    trajectory = ama.load(files, topology=tmp_path / "four.pdb", timestep=0.5)
+    assert trajectory.n_frames == 5
+    np.testing.assert_allclose(trajectory.positions, 0.1 * x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(trajectory.velocities, 0.1 * 20.45483 * v, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(trajectory.forces, 41.84 * f, rtol=1e-5, atol=1e-5)

@@ -117,7 +117,11 @@ def frames_per_chunk(n_atoms, n_fields=3, itemsize=4):
 def damaged(path, frame, n_frames=None):
     """The error for a file whose frame ``frame`` (from 0) cannot be read."""
     of = f" of {n_frames}" if n_frames else ""
-    whole = f" The {frame} frames before it are whole: read them with frames=slice(0, {frame})." if frame else ""
+    whole = (
+        f" The {frame} frames before it are whole: read them with frames=slice(0, {frame}) (--frames 0:{frame} on the command line)."
+        if frame
+        else ""
+    )
     return FormatError(f"{path} is truncated or damaged: frame {frame}{of} (counted from 0) cannot be read.{whole}")
 
 
