@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from .correlation import n_blocks_for, pair_counts, stacked_means
-from .kernels.correlation import even_sums, odd_sums, pair_sums, spectrum_of
+from .kernels.correlation import even_sums, fits, odd_sums, pair_sums, spectrum_of
 from .uncertainty import block_bounds
 
 __all__ = ["Correlators"]
@@ -26,6 +26,8 @@ class Correlators:
     mass : float, u
     momentum, force, mean_force, position : ndarray, shape (n_replicas, n_frames, 3), or None
     axes_as_groups : bool
+    momentum_spectrum : ndarray, optional
+        From `spectrum_of`; used where it was made for as many lags.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Correlators:
         mean_force=None,
         position=None,
         axes_as_groups=False,
+        momentum_spectrum=None,
     ):
         self.timestep, self.n_lags, self.mass, self.axes_as_groups = timestep, n_lags, mass, axes_as_groups
         some = next(values for values in (momentum, force, position) if values is not None)
         self.n_replicas, self.n_frames, _ = some.shape
         self.n_blocks = n_blocks_for(self.n_replicas, self.n_frames)
         self._momentum, self._force, self._position = momentum, force, position
+        self._spectrum_at_hand = momentum_spectrum
         self._has_field = mean_force is not None
         self._fluctuating = force if mean_force is None else force - mean_force
 
@@ -117,6 +121,8 @@ class Correlators:
 
     @cached_property
     def _momentum_spectrum(self):
+        if self._spectrum_at_hand is not None and fits(self._spectrum_at_hand, self.n_frames, self.n_lags):
+            return self._spectrum_at_hand
         return spectrum_of(_by_axis(self._momentum), self.n_lags)
 
     @cached_property

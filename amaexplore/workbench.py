@@ -66,6 +66,7 @@ class Correlations:
                 f"The series holds {self._even.n_frames} frames; correlations need at least 8, and hundreds for a number "
                 "one can trust."
             )
+        self._first_spectrum = None
         self._n_lags = self._choose_lags(max_lag, window)
         self._fixed_lags = max_lag is not None
         self._curves = {}
@@ -100,7 +101,10 @@ class Correlations:
         # most correlations have decayed within the short transforms
         longest = min(self._farthest, MOST_LAGS)
         for n_lags in (min(SHORTEST_PIECE, longest), longest):
-            sums = total_sums(spectrum_of(values, n_lags), values.shape[-1], n_lags)
+            spectrum = spectrum_of(values, n_lags)
+            if moving[0] == "momentum":
+                self._first_spectrum = spectrum
+            sums = total_sums(spectrum, values.shape[-1], n_lags)
             curve = sums / (values.shape[-1] - np.arange(n_lags))
             below = curve < curve[0] / np.e
             if below.any():
@@ -137,6 +141,7 @@ class Correlations:
             mean_force=self._force_field if series.has("net_force") else None,
             position=arrays["centre_of_mass"] if self._has_positions else None,
             axes_as_groups=self.isotropic,
+            momentum_spectrum=self._first_spectrum,
         )
 
     @cached_property

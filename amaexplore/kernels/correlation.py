@@ -7,7 +7,16 @@ from scipy import fft
 
 from .compile import kernel
 
-__all__ = ["SHORTEST_PIECE", "both_directions", "even_sums", "odd_sums", "pair_sums", "spectrum_of", "total_sums"]
+__all__ = [
+    "SHORTEST_PIECE",
+    "both_directions",
+    "even_sums",
+    "fits",
+    "odd_sums",
+    "pair_sums",
+    "spectrum_of",
+    "total_sums",
+]
 
 SHORTEST_PIECE = 512  # frames; shorter ones spend their time on overhead
 
@@ -91,6 +100,12 @@ def spectrum_of(values, n_lags):
     padded = np.zeros((n_replicas, n_components, n_pieces * piece))
     padded[..., :n_frames] = values
     return fft.rfft(padded.reshape(n_replicas, n_components, n_pieces, piece), length)
+
+
+def fits(spectrum, n_frames, n_lags):
+    """Whether a spectrum of several pieces is the one `spectrum_of` makes for this many lags."""
+    piece, length = _pieces(n_frames, n_lags)
+    return piece < n_frames and spectrum.shape[2:] == (-(-n_frames // piece), length // 2 + 1)
 
 
 def _pieces(n_frames, n_lags):
