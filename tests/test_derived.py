@@ -98,3 +98,23 @@ def test_recomputed_forces_are_those_of_the_run():
         )
     with pytest.raises(InputError, match="order of atoms"):
         ama.recompute_forces(trajectory.replace(masses=np.full(27, 12.0)), system)
+
+
+def test_virtual_sites_are_placed_before_forces_are_computed():
+    """A charged site halfway between two atoms: its force goes to them, q1 q2/(4πε0 r²) along x, half to each."""
+    import openmm
+
+    system = openmm.System()
+    force = openmm.NonbondedForce()
+    for mass, charge in ((12.0, 0.0), (12.0, 0.0), (0.0, 1.0), (40.0, 1.0)):
+        system.addParticle(mass)
+        force.addParticle(charge, 0.3, 0.0)
+    system.setVirtualSite(2, openmm.TwoParticleAverageSite(0, 1, 0.5, 0.5))
+    system.addForce(force)
+    # the site is stored in a wrong place, as by engines that do not write it
+    x = np.array([[[0.0, 0.1, 0.0], [0.0, -0.1, 0.0], [7.0, 7.0, 7.0], [0.5, 0.0, 0.0]]] * 2)
+    trajectory = ama.Trajectory.from_arrays(positions=x, masses=np.array([12.0, 12.0, 0.0, 40.0]), timestep=1.0)
+    found = ama.recompute_forces(trajectory, system, platform="Reference")
+    size = 138.935457 / 0.5**2
+    np.testing.assert_allclose(found.forces[0, 3], [size, 0, 0], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.forces[0, :2], [[-size / 2, 0, 0]] * 2, rtol=1e-5, atol=1e-4)
