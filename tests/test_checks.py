@@ -354,3 +354,11 @@ def test_report_of_engine_files():
 def test_check_says_when_arguments_do_not_fit(rng):
     with pytest.raises(InputError, match="go with files"):
         ama.check(make(rng), topology="x.pdb")
+
+
+def test_forces_that_do_not_add_up_in_a_complete_system(rng):
+    """Random forces cannot be all internal; with their mean taken off they can."""
+    trajectory = make(rng).replace(complete_system=True)
+    assert "net_force_of_all" in ama.check(trajectory).codes
+    forces = trajectory.forces - trajectory.forces.mean(axis=1, keepdims=True)
+    assert "net_force_of_all" not in ama.check(trajectory.replace(forces=forces.astype(np.float32))).codes
