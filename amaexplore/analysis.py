@@ -430,7 +430,7 @@ def _consistency(series, correlations, theta_found, temperature):
 
     Read from one plateau of the memory kernel the product is (m k_BT)² by construction and would check nothing.
     """
-    if theta_found is None or temperature is None or not series.has("momentum"):
+    if correlations is None or theta_found is None or temperature is None or not series.has("momentum"):
         return None, None
     try:
         independent = correlations.gamma(None, "window")

@@ -54,6 +54,20 @@ def test_dragging_the_edge_on_the_plot_sets_the_window(explorer):
     assert explorer.dashboard.correlation.window.edge.location == 2.0
 
 
+def test_drawing_an_older_result_does_not_pull_the_window_back(explorer, monkeypatch):
+    session = explorer.session
+    old = session.latest("gamma")
+    session.window = 3.0 * old.window
+    assert session.wait(60)
+    # a page drawn from what was there a moment ago, while the newer result arrives
+    answers, latest = [old], session.latest
+    monkeypatch.setattr(session, "latest", lambda name: answers.pop() if name == "gamma" and answers else latest(name))
+    explorer.dashboard.refresh()
+    assert answers == []
+    assert explorer.dashboard.running.window.edge.location == old.window
+    assert session.window == 3.0 * old.window
+
+
 def test_controls_follow_the_session(explorer):
     explorer.session.choose(
         regime="fokker-planck", axis="z", estimator="window", temperature=300.0, boundary="periodic"

@@ -150,8 +150,10 @@ def test_a_job_that_cancels_itself_is_cancelled():
 
 def test_a_patient_node_follows_only_the_last_of_many_changes():
     choices, calls = {"x": 0}, []
-    node = Node("slow", lambda values, _: calls.append(values["x"]), choices=("x",), patience=0.15)
+    node = Node("slow", lambda values, _: calls.append(values["x"]), choices=("x",), patience=0.5)
     graph = Graph([node], lambda: dict(choices), lambda name: None)
+    # what was never touched is begun at once
+    graph.touch("x")
     graph.start()
     for value in range(1, 6):
         choices["x"] = value
@@ -159,6 +161,63 @@ def test_a_patient_node_follows_only_the_last_of_many_changes():
         time.sleep(0.01)
     assert graph.wait(10)
     assert calls == [5]
+
+
+def test_who_waited_finds_that_everybody_was_told():
+    told = []
+
+    def tell(name):
+        time.sleep(0.05)
+        told.append((name, graph.state(name).status))
+
+    nodes = [Node("a", lambda v, p: 1), Node("b", lambda v, p: 2, needs=("a",), lane="other")]
+    graph = Graph(nodes, dict, tell)
+    assert graph.wait(10, "a")
+    assert ("a", "fresh") in told
+    assert graph.wait(10)
+    assert ("b", "fresh") in told
+
+
+def test_a_listener_may_wait_for_what_it_was_told():
+    heard = []
+    graph = Graph([Node("a", lambda v, p: 7)], dict, lambda name: heard.append(graph.wait(5, name)))
+    assert graph.wait(10)
+    assert heard[-1] is True
+
+
+def test_a_listener_that_fails_does_not_end_its_lane(monkeypatch):
+    choices, trouble, reported = {"x": 1}, [True], []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: reported.append(str(failure.exc_value)))
+
+    def tell(name):
+        if graph.state(name).status == "fresh" and trouble:
+            trouble.clear()
+            raise RuntimeError("the page has a fault")
+
+    graph = Graph([Node("a", lambda v, p: v["x"], choices=("x",))], lambda: dict(choices), tell)
+    assert graph.wait(10)
+    choices["x"] = 2
+    graph.touch("x")
+    assert graph.wait(10)
+    assert graph.value("a") == 2
+    assert reported == ["the page has a fault"]
+
+
+def test_what_grows_while_it_is_read_belongs_to_one_lane():
+    from amaexplore.explorer.steps import NODES
+
+    lanes = {node.lane for node in NODES if "correlations" in (node.name, *node.needs, *node.uses)}
+    assert lanes == {"main"}
+
+
+def test_every_result_is_there_again_and_again(particle):
+    for repeat in range(8):
+        session = ama.Session(particle, window=None if repeat % 2 else 1.5)
+        assert session.wait(60)
+        missing = {name: session.state(name) for name in session.results if session.state(name).status != "fresh"}
+        assert missing == {}
+        assert session.latest("smoluchowski") is not None
+        session.stop()
 
 
 # -- the session -----------------------------------------------------------------------------------------------

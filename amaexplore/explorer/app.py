@@ -169,7 +169,8 @@ class Explorer(widgets.Box):
         graph = self.session.graph
         working = next((name for name in self.session.results if self.session.state(name).status == "working"), None)
         long = working is not None and graph.working_for(working) > PATIENCE
-        self.data.show_work(self.session.state(working) if long else None, graph.title(working) if long else "")
+        words = f"computing {graph.title(working)}" if long else ""
+        self.data.show_work(self.session.state(working) if long else None, words)
         if working is not None and not long and self._loop is not None:
             self._loop.call_later(PATIENCE, self._show_work)
 

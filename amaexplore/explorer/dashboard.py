@@ -1,5 +1,7 @@
 """The six live plots, linked to a session: each is changed in place when what it shows has changed."""
 
+import threading
+
 import ipywidgets as widgets
 
 from ..plots.correlations import CorrelationPlot, RunningPlot
@@ -57,6 +59,7 @@ class Dashboard:
         for name, view in self.views.items():
             view.add_class(f"ama-figure-{name}")
         self._drawn = {}
+        self._own_moves = threading.local()
         self.quantity = _segments([("R", "centre_of_mass"), ("P", "momentum"), ("F", "net_force")], "momentum")
         self.coefficient = _segments([("γ", "gamma"), ("εθ", "theta")], "gamma")
         self.compare = widgets.ToggleButton(description="all estimators", tooltip="Every estimator side by side")
@@ -120,10 +123,13 @@ class Dashboard:
             self.map_of.value = "smoluchowski"
 
     def _window_dragged(self, _attr, _old, new):
+        # a mark that is moved to an older result must not pull the choice, newer already, back to it
+        if getattr(self._own_moves, "drawing", False):
+            return
         step = getattr(self.session.latest("correlations"), "timestep", 0.0)
         wanted = max(float(new), step)
         current = self.session.latest(self.coefficient.value)
-        # our own moves of the mark come back here too
+        # nor must a mark that was put down where it was
         if current is None or abs(wanted - current.window) > 0.5 * step:
             self.session.window = float(f"{wanted:.6g}")
 
@@ -131,6 +137,13 @@ class Dashboard:
 
     def refresh(self):
         """Draw whatever has changed since it was last drawn."""
+        self._own_moves.drawing = True
+        try:
+            self._refresh()
+        finally:
+            self._own_moves.drawing = False
+
+    def _refresh(self):
         latest = self.session.latest
         coefficient = latest(self.coefficient.value)
         window = None if coefficient is None else coefficient.window

@@ -1,8 +1,9 @@
 """A small dependency graph that recomputes what a change has made stale, in the background.
 
 Nodes know their inputs and how to compute; the graph knows what is stale. A worker thread per lane takes the
-first stale node of its lane whose needs are there, so that what is quick never waits for what is slow. A change while it works makes its result worthless: the job is told to stop
-at its next report of progress, and whatever it returns is dropped, so that the newest request wins.
+first stale node of its lane whose needs are there, so that what is quick never waits for what is slow. A change
+while it works makes its result worthless: the job is told to stop at its next report of progress, and whatever it
+returns is dropped, so that the newest request wins.
 """
 
 import threading
@@ -104,6 +105,8 @@ class Graph:
         self._condition = threading.Condition()
         self._lanes = tuple(dict.fromkeys(node.lane for node in nodes))
         self._workers = {}
+        # news that is being told: who waits for a result finds it on the page as well
+        self._telling = []
         self._stopping = False
         self._started = False
 
@@ -195,11 +198,14 @@ class Graph:
         self.touch(*(name for name, slot in self._slots.items() if slot.state.status in ("cancelled", "failed")))
 
     def wait(self, timeout=None, name=None):
-        """Block until everything, or one node, is settled; returns whether it is."""
+        """Block until everything, or one node, is settled and ``changed`` has been told; returns whether it is."""
         self.start()
+        own = threading.get_ident()
 
         def done():
-            return self.settled if name is None else self._slots[name].state.status in SETTLED
+            settled = self.settled if name is None else self._slots[name].state.status in SETTLED
+            # a listener may ask too: it does not wait for itself
+            return settled and not any(thread != own and name in (None, told) for thread, told in self._telling)
 
         with self._condition:
             return self._condition.wait_for(lambda: done() or self._stopping, timeout) and done()
@@ -228,30 +234,55 @@ class Graph:
                     worker.start()
 
     def _work(self, lane):
-        while True:
+        try:
+            while self._turn(lane):
+                pass
+        except BaseException:
+            # a listener failed: the next change gives the lane a new worker
             with self._condition:
-                blocked = self._block()
-                slot = self._next(lane)
-                if slot is not None:
-                    rest = slot.touched + slot.node.patience - time.monotonic()
-                    if rest > 0:
-                        self._condition.wait(rest)
-                        continue
-                    version = slot.version
-                    values = self._inputs(slot.node)
-                    slot.state = State("working")
-                    slot.started = time.monotonic()
-                elif not blocked:
-                    del self._workers[lane]
-                    self._condition.notify_all()
-                    return
-            for name in blocked:
-                self._changed(name)
+                self._workers.pop(lane, None)
+            raise
+
+    def _turn(self, lane):
+        """One step of a worker; returns whether there may be another."""
+        with self._condition:
+            blocked = self._block()
+            slot = self._next(lane)
             if slot is not None:
-                self._changed(slot.node.name)
-                self._run(slot, version, values)
-                # what came out may be what another lane waits for
-                self._wake()
+                rest = slot.touched + slot.node.patience - time.monotonic()
+                if rest > 0:
+                    self._condition.wait(rest)
+                    return True
+                version = slot.version
+                values = self._inputs(slot.node)
+                slot.state = State("working")
+                slot.started = time.monotonic()
+            elif not blocked:
+                del self._workers[lane]
+                self._condition.notify_all()
+                return False
+            for name in blocked:
+                self._announce(name)
+        for name in blocked:
+            self._tell(name)
+        if slot is not None:
+            self._changed(slot.node.name)
+            self._run(slot, version, values)
+            # what came out may be what another lane waits for
+            self._wake()
+        return True
+
+    def _announce(self, name):
+        """Note, under the lock in which a node settles, that this thread will tell of it."""
+        self._telling.append((threading.get_ident(), name))
+
+    def _tell(self, name):
+        try:
+            self._changed(name)
+        finally:
+            with self._condition:
+                self._telling.remove((threading.get_ident(), name))
+                self._condition.notify_all()
 
     def _block(self):
         """Mark the stale nodes whose needs cannot be had; returns their names."""
@@ -323,5 +354,5 @@ class Graph:
             slot.seconds = time.perf_counter() - started
             slot.state, slot.traceback = state, trace
             slot.value = value
-            self._condition.notify_all()
-        self._changed(name)
+            self._announce(name)
+        self._tell(name)

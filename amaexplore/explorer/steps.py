@@ -183,7 +183,9 @@ def as_analysis(results, choices, series):
     )
 
 
-_COEFFICIENTS = ("gamma", "theta", "mean_force", "diagnosis", "correlations")
+# the workbench of the correlations grows while it is read: it belongs to one lane alone, and a density needs no more
+# than what was read from it
+_COEFFICIENTS = ("gamma", "theta", "mean_force", "diagnosis")
 _DENSITY_CHOICES = ("regime", "axis", "initial", "boundary", "span", "horizon", "temperature")
 
 NODES = (
@@ -191,19 +193,28 @@ NODES = (
     Node("subset", subset, choices=("selection",), needs=("data",), title="the choice of the nanoparticle"),
     Node("series", series, choices=("typical_mass",), needs=("data", "subset"), title="the order parameters"),
     Node("correlations", correlations, choices=("temperature",), needs=("series",), title="the correlation functions"),
-    Node("gamma", gamma, choices=("window", "estimator"), needs=("correlations",), title="γ"),
-    Node("theta", theta, choices=("window", "estimator"), needs=("correlations",), title="θ"),
+    Node("gamma", gamma, choices=("window", "estimator"), needs=("correlations",), title="γ, equation (28)"),
+    Node("theta", theta, choices=("window", "estimator"), needs=("correlations",), title="θ, equation (55)"),
     Node("curves", curves, needs=("correlations",), title="the correlation functions"),
     Node("mean_force", mean_force, choices=("axis", "temperature"), needs=("series",), title="the mean force"),
     Node("diagnosis", diagnosis, choices=("temperature",), needs=("series", "correlations"), title="the diagnosis"),
-    Node("smoluchowski", smoluchowski, _DENSITY_CHOICES, ("series",), _COEFFICIENTS, "equation (29)", "density", 0.06),
+    Node(
+        "smoluchowski",
+        smoluchowski,
+        _DENSITY_CHOICES,
+        ("series",),
+        _COEFFICIENTS,
+        "W̃(R, t) of equation (29)",
+        "density",
+        0.06,
+    ),
     Node(
         "fokker_planck",
         fokker_planck,
         _DENSITY_CHOICES,
         ("series",),
         _COEFFICIENTS,
-        "equation (56)",
+        "W̃(R, P, t) of equation (56)",
         "phase space",
         PATIENCE,
     ),
