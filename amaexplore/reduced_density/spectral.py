@@ -52,8 +52,11 @@ class Stepper:
         self.roots = np.sqrt(np.arange(n_levels + 1.0))[:, None]
         self.factors = {}
         k = self.damping.shape[1]
-        rate = self.damping[1, 0, 0]
-        self.uniform = bool(np.abs(self.damping - rate * np.eye(k)).max() <= 1e-12 * rate)
+        rate = self.damping[0, 0, 0]
+        deviation = np.abs(self.damping - rate * np.eye(k))
+        if not self.damping[1, 0].any():
+            deviation[1, 0, 0] = 0.0  # between walls no face carries the first function
+        self.uniform = bool(deviation.max() <= 1e-9 * rate)
         # on odd levels, functions in which friction is diagonal: what they do can then be written down
         self.rates, self.turn = (np.full(k, rate), None) if self.uniform else np.linalg.eigh(self.damping[1])
         up, down = self.up, self.down
