@@ -68,6 +68,15 @@ def test_all_plots_are_drawn(page):
     page.screenshot(path=SCREENSHOTS / "explorer.png")
 
 
+def test_every_drop_down_shows_what_is_chosen(page):
+    shown = page.evaluate(
+        "() => [...document.querySelectorAll('.ama-step select')].map((list) => list.selectedOptions[0]?.text ?? '')"
+    )
+    assert len(shown) >= 3
+    assert all(shown), shown
+    assert "best for these data" in " ".join(shown).replace("\xa0", " ")
+
+
 def test_nothing_comes_from_a_network(page):
     assert {url.split("/")[2].split(":")[0] for url in page.requests if url.startswith("http")} == {"127.0.0.1"}
 

@@ -68,6 +68,15 @@ def test_drawing_an_older_result_does_not_pull_the_window_back(explorer, monkeyp
     assert session.window == 3.0 * old.window
 
 
+def test_plots_that_wait_say_so(particle):
+    explorer = ama.explore(particle)
+    titles = {name: explorer.dashboard.plots[name].root.title for name in explorer.dashboard.boxes}
+    assert all(title.text.endswith(": being computed …") for title in titles.values()), titles
+    assert explorer.session.wait(60)
+    assert not any("being computed" in title.text for title in titles.values())
+    explorer.session.stop()
+
+
 def test_controls_follow_the_session(explorer):
     explorer.session.choose(
         regime="fokker-planck", axis="z", estimator="window", temperature=300.0, boundary="periodic"

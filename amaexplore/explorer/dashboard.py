@@ -14,6 +14,7 @@ from .figure_view import FigureView
 
 __all__ = ["Dashboard"]
 
+WAITS = ": being computed …"
 REGIME_OF = {"smoluchowski": "smoluchowski", "fokker_planck": "fokker-planck"}
 
 
@@ -221,22 +222,44 @@ class Dashboard:
 
     def _draw(self, name, key, draw):
         """Draw unless the very same objects were drawn before."""
+        waits = self._waits(name)
+        key = (*key, "waits" if waits else "")
         if name in self._drawn and _same(self._drawn[name], key):
             return
         self._drawn[name] = key
+        title = self.plots[name].root.title
+        if title.text.endswith(WAITS):
+            title.text = title.text.removesuffix(WAITS)
         draw()
+        if waits:
+            # not there yet is not the same as not to be had
+            title.text = title.text.split(":")[0] + WAITS
 
-    def _dim(self):
-        """Fade plots whose numbers no longer hold."""
-        of = {
+    def _shown_by(self):
+        """The results that each plot is made of."""
+        return {
             "series": ("series",),
             "mean_force": ("mean_force",),
             "correlation": ("curves",),
             "running": (self.coefficient.value,),
+            "estimators": ("estimators",),
             "lines": tuple(REGIME_OF),
             "heat": tuple(REGIME_OF),
+            "phase": ("fokker_planck",),
         }
-        for name, results in of.items():
+
+    def _waits(self, name):
+        """Whether a plot is empty only because nothing has been computed yet."""
+        results = self._shown_by()[name]
+        return all(self.session.latest(result) is None for result in results) and any(
+            self.session.state(result).status in ("stale", "working") for result in results
+        )
+
+    def _dim(self):
+        """Fade plots whose numbers no longer hold."""
+        for name, results in self._shown_by().items():
+            if name not in self.boxes:
+                continue
             states = [self.session.state(result).status for result in results]
             fading = all(status in ("failed", "waiting", "cancelled") for status in states)
             box = self.boxes[name]
