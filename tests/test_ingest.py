@@ -345,8 +345,8 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
     import dask
+    import distributed
 
     with (
         dask.config.set({"distributed.worker.daemon": False, "distributed.admin.tick.limit": "1h"}),
@@ -409,7 +409,6 @@ def test_a_cluster_that_sees_other_disks_is_told(run, cluster, monkeypatch, tmp_
 
 
 def test_nobody_at_the_address():
-    pytest.importorskip("distributed")
     from amaexplore.trajectory.cluster import connect
 
     with pytest.raises(InputError, match="No Dask scheduler answers"):

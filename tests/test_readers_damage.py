@@ -53,7 +53,6 @@ def write(folder, ending, rng):
         return write_gsd(path, *rng.normal(size=(2, 12, 3, 3)), zeros, (10, 10, 10, 0, 0, 0)), {"timestep": 1.0}
     if ending == "history":
         return history(path, *rng.normal(size=(3, 12, 4, 3)), 20 * np.eye(3), [0, 1, 2, 3]), {}
-    pytest.importorskip("pytng")
     path.write_bytes((DATA / "argon_uneven.tng").read_bytes())
     mdtraj.Trajectory(np.zeros((1, 1000, 3)), argon(1000)).save_pdb(str(folder / "argon.pdb"))
     return path, {"topology": folder / "argon.pdb"}

@@ -62,10 +62,11 @@ def test_dlpoly_damage(tmp_path, rng, keep):
 
 
 def write_gsd(path, positions, velocities, images, box):
-    gsd = pytest.importorskip("gsd.hoomd")
-    with gsd.open(str(path), "w") as file:
+    import gsd.hoomd
+
+    with gsd.hoomd.open(str(path), "w") as file:
         for k in range(len(positions)):
-            frame = gsd.Frame()
+            frame = gsd.hoomd.Frame()
             frame.configuration.step = 100 * k
             frame.configuration.box = box
             frame.particles.N = positions.shape[1]
@@ -151,7 +152,6 @@ def test_amber_files_side_by_side(tmp_path, rng):
 
 def test_tng_fields_at_their_own_strides(tmp_path):
     """MDAnalysis refuses this file; each field is there where it was written, and nowhere else."""
-    pytest.importorskip("pytng")
     import mdtraj
 
     topology = mdtraj.Topology()

@@ -33,7 +33,8 @@ def test_processes_give_the_numbers_of_one(alone):
 
 
 def test_a_dask_cluster_gives_the_numbers_of_one(alone):
-    distributed = pytest.importorskip("distributed", reason="the cluster extra is not installed")
+    import distributed
+
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
         seen = []
