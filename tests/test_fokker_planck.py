@@ -131,17 +131,18 @@ def test_scaled_variables():
     f = trap(1.0, 80)
     raw = f.evolve(("gaussian", SIGMA, 0.6 * SIGMA), [3.0])
     root = np.sqrt(epsilon)
+    # Π = √ε P, Φ = √ε R, time alike: dΦ/dt = Π/m and dΠ/dt = √ε F − ζ/m Π + √ε noise. So mass, friction and spring stay,
+    # and the noise is that of the temperature εT; exp(−βΠ²/2m̂) with m̂ = εm says the same.
     scaled = FokkerPlanck(
-        f.grid.scaled(root),
-        epsilon * MASS,
-        epsilon * MASS * OMEGA,
-        mean_force=lambda x: -SPRING / epsilon * x,
-        temperature=TEMPERATURE,
+        f.grid.scaled(root), MASS, MASS * OMEGA, mean_force=lambda x: -SPRING * x, temperature=epsilon * TEMPERATURE
     )
-    # Π = √ε P, Φ = √ε R and time alike: m̂ = εm stands for m, ζ̃ = ζ in dΠ/dt = −ζ/m Π
     solved = scaled.evolve(("gaussian", root * SIGMA, 0.6 * root * SIGMA), [3.0])
     mapped = raw.scaled(epsilon)
     assert mapped.grid == solved.grid
+    np.testing.assert_allclose(mapped.momentum_grid.centres, solved.momentum_grid.centres, rtol=1e-9)
+    # W̃(Φ, Π) = W(R, P)/ε per axis
+    np.testing.assert_allclose(mapped.values, raw.values / epsilon, rtol=1e-12)
+    np.testing.assert_allclose(mapped.values, solved.values, rtol=0, atol=1e-9 * solved.values.max())
     assert mapped.marginal("position").probability[0] == pytest.approx(1.0, abs=1e-12)
 
 
