@@ -136,7 +136,13 @@ def _load(options, progress=None):
     from .trajectory.series_files import is_series_file, load_series
 
     if all(is_series_file(path) for path in options.files):
-        return load_series(options.files if len(options.files) > 1 else options.files[0])
+        for name in ("topology", "units", "timestep", "integrator", "select"):
+            if getattr(options, name, None) is not None:
+                raise InputError(
+                    f"--{name} does not apply to series files, which hold R, P and F of one nanoparticle; leave it out."
+                )
+        series = load_series(options.files if len(options.files) > 1 else options.files[0])
+        return series if options.frames is None else series.frames(options.frames)
     return load(
         options.files,
         topology=options.topology,

@@ -12,6 +12,7 @@ import pytest
 
 from amaexplore.cli import main
 from amaexplore.synthetic import GeneralizedLangevin
+from amaexplore.trajectory.series_files import write_series
 
 BED = GeneralizedLangevin()
 
@@ -97,6 +98,18 @@ def test_frames_choose_a_stretch(dump, capsys):
     document = json.loads(out)
     assert document["input"]["n_frames"] == 500
     assert document["input"]["timestep"] == pytest.approx(0.04)
+
+
+def test_series_files_refuse_what_does_not_apply(tmp_path, capsys):
+    path = tmp_path / "particle.csv"
+    write_series(BED.sample(seed=12, n_replicas=1, n_frames=600), path)
+    code, out, _ = run(capsys, "analyze", path, "--frames", "0:400", "--json", "-")
+    assert code == 0
+    assert json.loads(out)["input"]["n_frames"] == 400
+    for option in (["--select", "protein"], ["--topology", "nope.tpr"], ["--timestep", 5]):
+        code, out, err = run(capsys, "analyze", path, *option)
+        assert_one_sentence(code, out, err)
+        assert f"{option[0]} does not apply to series files" in err
 
 
 def test_ingest_makes_a_store_beside_the_trajectory(dump, tmp_path, capsys):
