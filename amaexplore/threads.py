@@ -9,7 +9,7 @@ __all__ = ["one_blas_thread"]
 @cache
 def _controller():
     # numpy and scipy carry a BLAS each; both must be loaded to be found
-    import scipy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401 (loaded for its BLAS, not for a name)
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -126,7 +126,7 @@ def test_flipped_bits(tmp_path, rng, ending):
         assert "other" not in outcomes
 
 
-def test_a_crash_of_the_xtc_library_is_forestalled(tmp_path, rng):
+def test_flipped_xtc_frames_are_refused_before_the_library(tmp_path, rng):
     """Each bit of the head of the packed atoms flipped: sizes of differences run out of their table there."""
     from amaexplore.trajectory.xtc import _frame_length
 
