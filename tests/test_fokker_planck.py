@@ -81,6 +81,22 @@ def test_smoluchowski_limit_is_reached_like_inverse_square_of_friction():
     np.testing.assert_allclose(slopes, 2.0, atol=0.15)
 
 
+def test_a_vanishing_mass_leaves_smoluchowski():
+    """ε → 0: the mass falls at fixed friction, and the marginal of (56) comes to (29), its distance falling as m."""
+    friction = 2.0 * MASS * OMEGA
+    start = ("gaussian", 1.2 * SIGMA, 0.8 * SIGMA)
+    times = np.array([0.7, 1.4]) * friction / SPRING
+    grid, force = Grid(-6.0 * SIGMA, 6.0 * SIGMA, 120), {"mean_force": lambda x: -SPRING * x}
+    limit = Smoluchowski(grid, KT / friction, temperature=TEMPERATURE, **force).evolve(start, times).values
+    distances = []
+    for share in (16.0, 32.0, 64.0):
+        f = FokkerPlanck(grid, MASS / share, friction, temperature=TEMPERATURE, **force)
+        marginal = f.evolve(start, times).marginal("position").values
+        distances.append(np.abs(marginal - limit).max() / limit.max())
+    np.testing.assert_allclose(np.array(distances[:-1]) / distances[1:], 2.0, atol=0.2)
+    assert distances[-1] < 5e-3
+
+
 def test_without_friction_it_is_pure_transport():
     """A quarter period swaps position and momentum: Liouville's equation, θ = 0 but for 1e-6."""
     w = trap(1e-6).evolve(("gaussian", 1.0 * SIGMA, 0.7 * SIGMA), [0.5 * np.pi / OMEGA])
