@@ -12,10 +12,14 @@ import numpy as np
 
 from .errors import InputError, SelectionError
 
-__all__ = ["AtomSubset", "select", "sphere"]
+__all__ = ["AtomSubset", "index_text", "select", "sphere"]
 
 LONGEST_REASON = 120  # characters of another library's explanation that still read as part of a sentence
 LONGEST_SELECTION = 2000  # characters; the parser's time grows faster than the text
+LONGEST_LIST = 2_000_000  # characters of a list of atoms, which is read without the parser
+MOST_RUNS_IN_LABEL = 20
+_RUN = r"index (\d{1,12})(?: to (\d{1,12}))?"
+_LIST_OF_ATOMS = re.compile(rf"{_RUN}(?: or {_RUN})*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +186,8 @@ def _select_text(topology, text):
     wanted = text.strip()
     if not wanted:
         raise SelectionError("The selection is empty; try 'protein', 'resname ALA', 'index 0 to 12' or 'all'.")
+    if len(wanted) <= LONGEST_LIST and _LIST_OF_ATOMS.fullmatch(wanted):
+        return _listed_atoms(wanted, topology.n_atoms)
     if len(wanted) > LONGEST_SELECTION:
         raise SelectionError(
             f"The selection is {len(wanted)} characters long; at most {LONGEST_SELECTION} are read. Give a list of indices instead."
@@ -230,10 +236,53 @@ def _checked(indices, masses, selection):
     return AtomSubset(indices=indices, masses=masses, selection=selection)
 
 
+def index_text(indices):
+    """Atoms as a selection text that reads back as the same atoms: ``index 0 to 12 or index 20``.
+
+    For what was picked by hand or by a sphere, so that it can be kept, shared and repeated. Such lists are read at
+    any length the explorer can produce, since the parser of the selection language is not asked.
+
+    Parameters
+    ----------
+    indices : array_like of int
+        In any order; at least one.
+
+    Examples
+    --------
+    >>> index_text([7, 3, 4, 5])
+    'index 3 to 5 or index 7'
+    """
+    return " or ".join(_run_text(run) for run in _runs(np.unique(np.asarray(indices, dtype=np.intp))))
+
+
 def _ranges(indices):
-    """Sorted indices as text that the selection language reads back: ``index 0 to 12 or index 20``."""
-    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    if len(breaks) >= 20:
+    """Sorted indices as a label for people, cut short where it would be long."""
+    runs = _runs(indices)
+    if len(runs) > MOST_RUNS_IN_LABEL:
         return f"{len(indices)} atoms from index {indices[0]} to {indices[-1]}"
-    runs = np.split(indices, breaks)
-    return " or ".join(f"index {run[0]}" if len(run) == 1 else f"index {run[0]} to {run[-1]}" for run in runs)
+    return " or ".join(map(_run_text, runs))
+
+
+def _runs(indices):
+    return np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1)
+
+
+def _run_text(run):
+    return f"index {run[0]}" if len(run) == 1 else f"index {run[0]} to {run[-1]}"
+
+
+def _listed_atoms(text, n_atoms):
+    """The atoms of a text made of nothing but ``index a to b`` joined by ``or``."""
+    runs = [(int(first), int(last or first)) for first, last in re.findall(_RUN, text)]
+    # as the selection language has it: what lies beyond the last atom matches nothing
+    starts = np.zeros(n_atoms + 1, dtype=np.intp)
+    for first, last in runs:
+        if first <= last and first < n_atoms:
+            starts[first] += 1
+            starts[min(last, n_atoms - 1) + 1] -= 1
+    chosen = np.flatnonzero(np.cumsum(starts[:-1]))
+    if chosen.size == 0:
+        raise SelectionError(
+            f"Selection {text[:LONGEST_REASON]!r} matched 0 of {n_atoms} atoms; indices run from 0 to {n_atoms - 1}."
+        )
+    return chosen
