@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from explorer_systems import brownian_particle
 
 import amaexplore as ama
 from amaexplore.errors import SelectionError
+from amaexplore.explorer.panels import NanoparticleStep
 from amaexplore.subset import index_text
 
 
@@ -60,3 +62,24 @@ def test_a_sphere_becomes_a_choice_of_the_session_that_survives_its_document(flu
     assert np.allclose(again.result("series", 60).momentum, momentum)
     session.stop()
     again.stop()
+
+
+@pytest.mark.parametrize(("sign", "expected"), [("∪", range(20)), ("∩", range(5, 10)), ("−", range(5))])
+def test_a_second_selection_is_joined_as_one_step_of_undo(fluid, sign, expected):
+    session = ama.Session(fluid, selection="index 0 to 9")
+    session.result("series", 60)
+    step = NanoparticleStep(session)
+    step.other.value = "index 5 to 19"
+    step.rules[sign].click()
+    assert session.result("subset", 60).indices.tolist() == list(expected)
+    assert session.undo()
+    assert session.selection == "index 0 to 9"
+    session.stop()
+
+
+def test_there_is_nothing_to_join_without_atoms():
+    step = NanoparticleStep(ama.Session(brownian_particle()))
+    step.session.result("series", 60)
+    step.refresh()
+    assert all(button.disabled for button in step.rules.values())
+    step.session.stop()

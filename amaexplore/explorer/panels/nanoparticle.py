@@ -8,6 +8,11 @@ from .step import Step, linked
 __all__ = ["NanoparticleStep"]
 
 MOST_OFFERED = 60
+RULES = {
+    "∪": ("or", "Add these atoms"),
+    "∩": ("and", "Keep only these atoms"),
+    "−": ("and not", "Take these atoms away"),
+}
 
 
 class NanoparticleStep(Step):
@@ -28,10 +33,32 @@ class NanoparticleStep(Step):
         )
         linked(session, "selection", self.text)
         self.facts = widgets.HTML()
-        self.body.children = [self.text, self.facts]
+        self.other = widgets.Combobox(
+            placeholder="more atoms", continuous_update=False, layout={"width": "auto", "flex": "1 1 auto"}
+        )
+        self.other.tooltip = "A second selection, joined with the one above by the buttons beside it"
+        self.rules = {}
+        for sign, (_, hint) in RULES.items():
+            button = widgets.Button(description=sign, tooltip=hint, layout={"width": "28px"})
+            button.on_click(lambda _button, sign=sign: self.combine(sign))
+            self.rules[sign] = button
+        self.body.children = [self.text, widgets.HBox([self.other, *self.rules.values()]), self.facts]
         self._offered_for = None
         self.follows = (*self.names, "data")
         self.refresh()
+
+    def combine(self, sign):
+        """Join the selection with the second one: ``"∪"``, ``"∩"`` or ``"−"``; one step of undo."""
+        other, data = self.other.value.strip(), self._offered_for
+        if not other or data is None or isinstance(data, OrderParameters):
+            return
+        current = self.session.selection.strip() or data.metadata.get("subset", "")
+        word = RULES[sign][0]
+        if current:
+            self.session.selection = f"({current}) {word} ({other})"
+        elif sign == "∪":
+            self.session.selection = other
+        self.other.value = ""
 
     def refresh(self):
         """Show what is picked."""
@@ -40,7 +67,10 @@ class NanoparticleStep(Step):
         if data is not None and data is not self._offered_for:
             self._offered_for = data
             self.text.options = tuple(_suggestions(data))
+            self.other.options = self.text.options
             self.text.disabled = isinstance(data, OrderParameters)
+            for control in (self.other, *self.rules.values()):
+                control.disabled = self.text.disabled
             default = "" if isinstance(data, OrderParameters) else data.metadata.get("subset", "")
             self.text.placeholder = (
                 "the data are one particle's series"
