@@ -131,6 +131,8 @@ class SplineFit:
     coefficients: np.ndarray
     at_bins: np.ndarray
     at_bins_std: np.ndarray
+    left_out: np.ndarray
+    """Coefficients with each group left out, (n_groups, n_coefficients)."""
 
 
 def fit_force(sums, intervals):
@@ -143,7 +145,7 @@ def fit_force(sums, intervals):
         std = jackknife_std(left_out) if sums.n_groups > 1 else np.nan
         n_bins = len(sums.centres)
         knots = np.array([sums.edges[0], sums.edges[-1]])
-        return SplineFit(knots, np.array([mean]), np.full(n_bins, mean), np.full(n_bins, std))
+        return SplineFit(knots, np.array([mean]), np.full(n_bins, mean), np.full(n_bins, std), left_out[:, None])
     # no more intervals than bins, nor than the occupied cells can carry
     most = max(1, min(len(sums.centres), len(occupied) // 4))
     choices = [(SPLINE_DEGREE, intervals)] if intervals else [pair for pair in SPLINE_CHOICES if pair[1] <= most]
@@ -159,7 +161,8 @@ def fit_force(sums, intervals):
             break
     left_out = best.at(sums.centres, best.left_out)
     std = jackknife_std(left_out) if sums.n_groups > 1 else np.full(len(sums.centres), np.nan)
-    return SplineFit(best.knots, best.solution[: best.n_basis], best.at(sums.centres, best.solution[None])[0], std)
+    at_bins = best.at(sums.centres, best.solution[None])[0]
+    return SplineFit(best.knots, best.solution[: best.n_basis], at_bins, std, best.left_out[:, : best.n_basis])
 
 
 class _SplineSystem:

@@ -3,7 +3,7 @@
 (The file is not called mean_force, because the function of that name is part of the public face.)
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -51,6 +51,8 @@ class MeanForce(Result):
         χ² per bin between the binned mean and the spline; about 1 where they agree.
     n_groups : int
     warnings : tuple of Notice
+    left_out : ndarray, shape (n_groups, n_coefficients)
+        The spline's coefficients with each group left out: the errors along R with all their correlations.
     """
 
     axis: str
@@ -73,6 +75,7 @@ class MeanForce(Result):
     agreement: float
     n_groups: int
     warnings: tuple[Notice, ...] = field(default=())
+    left_out: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def at(self, position):
         """f^th at positions along the axis, kJ/mol/nm: the spline, constant beyond the data.
@@ -88,6 +91,26 @@ class MeanForce(Result):
 
     def __call__(self, position):
         return self.at(position)
+
+    def sample(self, rng):
+        """The same profile with another draw of its statistical error, for propagating it into densities.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        MeanForce
+            Its spline is drawn from the Gaussian whose covariance is the delete-one jackknife's; itself where fewer
+            than two groups leave the error unknown.
+        """
+        n_groups = len(self.left_out)
+        if n_groups < 2 or self.left_out.size == 0:
+            return self
+        deviations = self.left_out - self.left_out.mean(axis=0)
+        drawn = np.sqrt((n_groups - 1) / n_groups) * (rng.standard_normal(n_groups) @ deviations)
+        return replace(self, coefficients=self.coefficients + drawn)
 
     def potential(self, position):
         """U(R) = −∫ f^th dR, kJ/mol, zero at its lowest point among the bins' centres.
@@ -233,6 +256,7 @@ def mean_force(series, axis="x", bins=None, temperature=None, *, relaxing=False,
         combined_std=fit.at_bins_std,
         knots=fit.knots,
         coefficients=fit.coefficients,
+        left_out=fit.left_out,
         agreement=agreement,
         n_groups=sums.n_groups,
         warnings=tuple(notices),

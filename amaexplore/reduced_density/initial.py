@@ -5,7 +5,7 @@ from scipy.special import ndtr
 
 from ..errors import InputError, Notice
 
-__all__ = ["check_times", "initial_density"]
+__all__ = ["check_times", "density_of_samples", "drawn_density", "initial_density"]
 
 LEAST_INSIDE = 1e-3
 
@@ -71,6 +71,79 @@ def initial_density(grids, initial):
             ),
         )
     return density / total, notices
+
+
+def drawn_density(points):
+    """A density through points drawn by hand, as a callable of R for ``initial``.
+
+    Parameters
+    ----------
+    points : sequence of (R, W), nm and any unit
+        At least two; W below zero counts as zero. Straight lines between them, smoothed over a thirtieth of their
+        width, nothing beyond them.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    InputError
+        Fewer than two places, or nothing above zero.
+    """
+    try:
+        table = np.array(points, dtype=float)
+    except (TypeError, ValueError):
+        table = np.zeros(0)
+    if table.ndim != 2 or table.shape[1] != 2 or len(table) < 2 or not np.isfinite(table).all():
+        raise InputError("A drawn density needs at least two points (R, W) of finite numbers.")
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    places, heights = table[:, 0], np.maximum(table[:, 1], 0.0)
+    if places[-1] <= places[0] or heights.max() <= 0.0:
+        raise InputError("A drawn density needs points at different R, and at least one above zero.")
+    width = (places[-1] - places[0]) / 30.0
+
+    def density(position):
+        offsets = np.linspace(-3.0, 3.0, 31)
+        weights = np.exp(-0.5 * offsets**2)
+        shifted = np.asarray(position, dtype=float)[..., None] + width * offsets
+        return np.interp(shifted, places, heights, left=0.0, right=0.0) @ (weights / weights.sum())
+
+    return density
+
+
+def density_of_samples(samples):
+    """A smooth density of positions that were met, as a callable of R for ``initial``.
+
+    Parameters
+    ----------
+    samples : array_like, nm
+
+    Returns
+    -------
+    callable
+        Gaussian kernels of Silverman's width.
+
+    Raises
+    ------
+    InputError
+        Fewer than two different positions.
+    """
+    samples = np.asarray(samples, dtype=float).ravel()
+    samples = samples[np.isfinite(samples)]
+    if len(samples) < 2 or np.ptp(samples) == 0.0:
+        raise InputError("An initial state from the data needs at least two different positions.")
+    quartiles = np.subtract(*np.percentile(samples, [75, 25])) / 1.349
+    spread = min(samples.std(), quartiles) if quartiles > 0.0 else samples.std()
+    width = 0.9 * spread * min(len(samples), 2000) ** -0.2
+    counts, edges = np.histogram(samples, bins=400, range=(samples.min(), samples.max()))
+    centres = 0.5 * (edges[1:] + edges[:-1])
+
+    def density(position):
+        distance = (np.asarray(position, dtype=float)[..., None] - centres) / width
+        return np.exp(-0.5 * np.minimum(distance**2, 1400.0)) @ (counts / len(samples))
+
+    return density
 
 
 def _values(grids, initial):

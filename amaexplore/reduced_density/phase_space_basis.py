@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh, eigh_tridiagonal
 
-__all__ = ["PositionModes", "hermite_functions", "position_modes", "project", "project_odd"]
+__all__ = [
+    "PositionModes",
+    "hermite_functions",
+    "position_modes",
+    "project",
+    "project_odd",
+    "symmetric_modes",
+]
 
 WEIGHT_FLOOR = 1e-3  # of the equilibrium's maximum: below it the fit of the initial density counts absolute errors
 
@@ -70,7 +77,7 @@ def position_modes(landscape, generator, tilt, rate_cells, rate_faces, count):
     following = np.roll(np.arange(len(root)), -1)[: None if ring else -1]
     here = np.arange(len(following))
     conductance = np.sqrt(generator.rise[: len(here)] * weights[: len(here)])
-    cells = _modes(generator, count)
+    cells = symmetric_modes(generator, count)
     norm = np.linalg.norm(root)
     cells[:, 0] = root / norm
     # to rounding, so that no mode but the first carries probability
@@ -113,7 +120,8 @@ def position_modes(landscape, generator, tilt, rate_cells, rate_faces, count):
     return PositionModes(root / norm, cells, (root / norm)[:, None] * cells, odd, down, up, damping, rates)
 
 
-def _modes(generator, count):
+def symmetric_modes(generator, count):
+    """The slowest eigenvectors of the symmetrised generator of diffusion, ndarray (n_cells, count); W is √ρ times them."""
     n = len(generator.energy)
     if not generator.grid.periodic:
         off = -np.sqrt(generator.rise[:-1] * generator.fall[:-1])

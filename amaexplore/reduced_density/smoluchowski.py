@@ -12,6 +12,7 @@ from .grid import as_grids
 from .initial import check_times, initial_density
 from .landscape import RELEVANT, WARN_STEP, check_temperature, coefficient_on_faces, landscape
 from .passage import Passage
+from .phase_space_basis import symmetric_modes
 from .projection import gradient_energy
 from .propagation import propagate
 from .splitting import axis_generators, propagate_split
@@ -191,6 +192,38 @@ class Smoluchowski:
         if k != int(k) or not 1 <= k <= most:
             raise InputError(f"relaxation_rates takes 1 to {most} on this grid; got {k!r}.")
         return self.generator.rates(int(k))
+
+    def relaxation_modes(self, k=4):
+        """The k slowest modes: W(R, t) = W_eq + Σ_k c_k φ_k(R) exp(−λ_k t).
+
+        Parameters
+        ----------
+        k : int
+
+        Returns
+        -------
+        rates : ndarray, shape (k,), 1/ps
+            λ, as `relaxation_rates` gives them.
+        modes : ndarray, shape (k, n_cells), 1/nm
+            φ, scaled so that ∫|φ| dR = 1; each sums to zero unless ends absorb.
+
+        Raises
+        ------
+        InputError
+            On a ring with a current, where modes come in complex pairs.
+        """
+        rates = self.relaxation_rates(k)
+        if np.iscomplexobj(rates) and np.abs(rates.imag).max() > 0.0:
+            raise InputError(
+                "On a ring with a current the modes come in complex pairs; only relaxation_rates has them."
+            )
+        keep = int(self.generator.conserves)
+        shapes = symmetric_modes(self.generator, int(k) + keep)[:, keep:].T
+        modes = shapes * np.exp(-0.5 * np.minimum(self.generator.energy, 700.0))
+        modes /= np.abs(modes).sum(axis=1, keepdims=True) * self.grid.width
+        # an eigenvector's sign means nothing: the right-hand side up
+        modes *= np.where(modes @ (self.grid.centres - self.grid.centres.mean()) < 0.0, -1.0, 1.0)[:, None]
+        return np.real(rates), modes
 
     @cached_property
     def _passage(self):
