@@ -1,5 +1,6 @@
 """The Python that reproduces what is on the page."""
 
+from .pictures import N_MODES, initial_of
 from .steps import DENSITY_CELLS, DENSITY_TIMES, PHASE_SPACE_CELLS
 
 __all__ = ["reproduce"]
@@ -21,6 +22,7 @@ def reproduce(session):
     lines += _source(session)
     lines += ["", *_analysis(session), "print(analysis.text())"]
     lines += _densities(session)
+    lines += _pictures(session)
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +55,7 @@ def _densities(session):
             continue
         options = {"boundary": session.boundary, "n_times": DENSITY_TIMES, "n_cells": n_cells}
         if session.initial:
-            options["initial"] = ("gaussian", float(session.initial["mean"]), float(session.initial["std"]))
+            options["initial"] = initial_of(session.initial)
         if session.horizon is not None:
             options["horizon"] = session.horizon
         if session.span:
@@ -61,6 +63,31 @@ def _densities(session):
         name = regime.replace("-", "_")
         lines += [f"{name} = analysis.predict({_arguments(regime, **options)})"]
     return ["", *lines]
+
+
+def _pictures(session):
+    """What else is on the page: the other estimators, the Gibbs hypothesis, and what follows from the densities."""
+
+    def there(name):
+        return session.state(name).status == "fresh" and session.latest(name) is not None
+
+    lines, imports = [], []
+    if there("estimators"):
+        lines.append(f"estimators = analysis.correlations.table({session.window!r})")
+    if there("gibbs"):
+        imports.append("from amaexplore.gibbs import gibbs_check")
+        lines.append("gibbs = gibbs_check(analysis.series)")
+    if there("modes"):
+        lines.append(f"rates, modes = smoluchowski.equation.relaxation_modes({N_MODES})")
+    if there("passage"):
+        lines.append(f"passage = smoluchowski.first_passage({session.target!r})")
+    if there("fans"):
+        fans = session.latest("fans")
+        lines.append("fans = {" + ", ".join(f"{name!r}: {name}.fan()" for name in fans) + "}")
+    if there("masses"):
+        imports.append("from amaexplore.prediction import mass_ladder")
+        lines.append("masses = mass_ladder(fokker_planck, analysis.series.epsilon)")
+    return ["", *imports, *lines] if lines else []
 
 
 def _arguments(*positional, **named):

@@ -30,6 +30,9 @@ CHOICES = (
     "boundary",
     "span",
     "horizon",
+    "fan",
+    "target",
+    "what_if",
 )
 RESULTS = tuple(node.name for node in steps.NODES)
 
@@ -65,16 +68,23 @@ class Session(traitlets.HasTraits):
         None: the best the data allow.
     window : float or None, ps
         t0; None: proposed.
-    axis : str
-        ``"x"``, ``"y"`` or ``"z"``.
+    axis : str or list of three floats
+        ``"x"``, ``"y"``, ``"z"``, or a direction.
     initial : dict
-        ``{"mean": nm, "std": nm}`` of a Gaussian; empty: chosen from the data.
+        ``{"mean": nm, "std": nm}`` of a Gaussian, ``{"kind": "data"}``, ``{"kind": "drawn", "points": [[R, W], ...]}``;
+        empty: chosen from the data.
     boundary : str
         ``"reflecting"``, ``"absorbing"`` or ``"periodic"``.
     span : list of two floats, nm
         Where the density lives; empty: chosen from data, initial state and horizon.
     horizon : float or None, ps
         How far the density is followed; None: chosen from the relaxation times.
+    fan : bool
+        Whether the errors of γ, θ and f^th are propagated into the density.
+    target : float or None, nm
+        The place whose mean first-passage times are wanted.
+    what_if : bool
+        Whether heavier and lighter particles are compared, with the same forces.
 
     Examples
     --------
@@ -94,11 +104,14 @@ class Session(traitlets.HasTraits):
     regime = traitlets.Unicode("both")
     estimator = traitlets.Unicode(None, allow_none=True)
     window = traitlets.Float(None, allow_none=True)
-    axis = traitlets.Unicode("x")
+    axis = traitlets.Union([traitlets.Unicode(), traitlets.List(traitlets.Float())], default_value="x")
     initial = traitlets.Dict()
     boundary = traitlets.Unicode("reflecting")
     span = traitlets.List()
     horizon = traitlets.Float(None, allow_none=True)
+    fan = traitlets.Bool(False)
+    target = traitlets.Float(None, allow_none=True)
+    what_if = traitlets.Bool(False)
 
     results = RESULTS
     view = traitlets.Dict()

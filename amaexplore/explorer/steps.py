@@ -6,6 +6,7 @@ every one is what `amaexplore.analyze` computes, cut into pieces so that a chang
 
 from ..errors import InputError, SelectionError
 from ..order_parameters import OrderParameters
+from . import pictures
 from .graph import Node
 
 __all__ = ["NODES", "STEP_OF", "as_analysis"]
@@ -125,9 +126,7 @@ def _density(values, regime, progress):
 
     if values["regime"] not in ("smoluchowski", "fokker-planck", "both"):
         raise InputError(f"regime {values['regime']!r} is not known; choose smoluchowski, fokker-planck or both.")
-    initial = values["initial"] or None
-    if initial is not None:
-        initial = ("gaussian", float(initial["mean"]), float(initial["std"]))
+    initial = pictures.initial_of(values["initial"])
     lower, upper = values["span"] or (None, None)
     return predict(
         as_analysis(values, values, values["series"]),
@@ -220,6 +219,7 @@ NODES = (
     ),
     Node("consistency", consistency, needs=("series", "correlations", "theta"), title="the check of γ against θ"),
     Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
+    *pictures.NODES,
 )
 
 STEP_OF = {
@@ -236,5 +236,6 @@ STEP_OF = {
     "mean_force": "density",
     "smoluchowski": "density",
     "fokker_planck": "density",
+    **pictures.STEP_OF,
 }
 """Under which step of the page the state of a node is told."""
