@@ -139,7 +139,7 @@ def test_densities(series):
     lines.show_time(10.0)
     np.testing.assert_array_equal(lines.now["smoluchowski"].data["W"], first.density.values[10])
     np.testing.assert_array_equal(lines.source["smoluchowski"].data["W"][0], first.density.values[0])
-    assert [item.visible for item in lines.root.legend[0].items] == [True, True]
+    assert [item.visible for item in lines.root.legend[0].items] == [False, True, True, False]
     heat.update(first.density)
     image = heat.source.data["image"][0]
     np.testing.assert_allclose(image, first.density.values.T, rtol=1e-6, atol=1e-30)

@@ -128,10 +128,23 @@ class Graph:
         """The sentence of the node that made this one fail or wait."""
         slot = self._slots[name]
         if slot.state.status == "waiting":
-            for need in slot.node.needs:
-                if self._slots[need].state.status in ("failed", "waiting", "cancelled"):
-                    return self.cause(need)
+            for need in self._blockers(slot):
+                return self.cause(need)
         return slot.state.message
+
+    def stopped(self, name):
+        """Whether a node is missing because it, or what it is made of, was cancelled."""
+        slot = self._slots[name]
+        if slot.state.status == "waiting":
+            return any(self.stopped(need) for need in self._blockers(slot))
+        return slot.state.status == "cancelled"
+
+    def _blockers(self, slot):
+        """What keeps a node from being computed: needs that cannot be had, and anything that was cancelled."""
+        missing = ("failed", "waiting", "cancelled")
+        needs = [need for need in slot.node.needs if self._slots[need].state.status in missing]
+        # what was merely stopped may yet come: without it the node would give another answer, or none
+        return needs + [use for use in slot.node.uses if self.stopped(use)]
 
     def title(self, name):
         """What people call a node."""
@@ -290,15 +303,14 @@ class Graph:
         for slot in self._slots.values():
             if slot.state.status != "stale":
                 continue
-            for need in slot.node.needs:
+            for need in self._blockers(slot):
                 other = self._slots[need]
-                if other.state.status in ("failed", "waiting", "cancelled"):
-                    # the first cause, not the chain of those waiting
-                    text = other.state.message if other.state.status == "waiting" else f"Waits for {other.node.title}."
-                    slot.state = State("waiting", text)
-                    blocked.append(slot.node.name)
-                    self._condition.notify_all()
-                    break
+                # the first cause, not the chain of those waiting
+                text = other.state.message if other.state.status == "waiting" else f"Waits for {other.node.title}."
+                slot.state = State("waiting", text)
+                blocked.append(slot.node.name)
+                self._condition.notify_all()
+                break
         return blocked
 
     def _next(self, lane):

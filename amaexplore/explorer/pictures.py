@@ -110,7 +110,7 @@ def simulated_histogram(series, prediction, initial, confined, time):
         return None
     position = series.replicas("centre_of_mass") @ axis_direction(prediction.axis)[0]
     if len(position) >= ENSEMBLE and initial.get("kind") == "data":
-        frame = int(round(time / series.timestep))
+        frame = round(time / series.timestep)
         if frame >= position.shape[1]:
             return None
         position, words = position[:, frame], f"{len(position)} replicas"

@@ -1,8 +1,9 @@
 """The reduced density: profiles at some times, the map over position and time, the phase space."""
 
 import numpy as np
-from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Range1d, Span
+from bokeh.models import Band, ColorBar, ColumnDataSource, LinearColorMapper, Range1d, Span
 
+from .sketch import Sketch
 from .style import COLOURS, finish_legend, hover, new_figure, palette, shades
 
 __all__ = ["DensityLines", "DensityMap", "PhaseSpacePlot"]
@@ -41,8 +42,14 @@ class DensityLines:
         self.histogram = ColumnDataSource({"left": [], "right": [], "top": []})
         self.root.quad(
             left="left", right="right", top="top", bottom=0, source=self.histogram, fill_color=COLOURS["grey"],
-            fill_alpha=0.25, line_color=None,
+            fill_alpha=0.25, line_color=None, legend_label="simulation",
         )  # fmt: skip
+        self.bands = {name: ColumnDataSource({"R": [], "low": [], "high": []}) for name in EQUATIONS}
+        for name, source in self.bands.items():
+            colour = COLOURS["vermilion"] if name == "smoluchowski" else COLOURS["purple"]
+            band = Band(base="R", lower="low", upper="high", source=source, fill_color=colour, fill_alpha=0.22)
+            band.line_alpha = 0
+            self.root.add_layout(band)
         lines = []
         for name, dash in (("smoluchowski", "solid"), ("fokker-planck", "dashed")):
             self.source[name] = ColumnDataSource({"R": [], "W": [], "colour": [], "time": []})
@@ -68,10 +75,25 @@ class DensityLines:
             [("R", "$x{0.000} nm"), ("W̃", "$y{0.0000} 1/nm"), ("t", "@time{0.00} ps")],
             line_policy="nearest",
         )
+        self.other = ColumnDataSource({"R": [], "W": []})
+        self.root.line(
+            "R", "W", source=self.other, color=COLOURS["green"], line_width=2, line_dash="dotdash",
+            legend_label="(56), other mass",
+        )  # fmt: skip
         self.root.x_range = Range1d(0.0, 1.0)
         self.root.y_range = Range1d(0.0, 1.0)
+        self.sketch = Sketch(self.root)
         finish_legend(self.root)
-        self._densities = {}
+        self._densities, self._fans, self._ladder, self._factor = {}, {}, None, None
+        self._legend("simulation", False)
+        self._legend("(56), other mass", False)
+
+    def _legend(self, label, shown):
+        for item in self.root.legend[0].items:
+            if item.label["value"].startswith(label):
+                item.visible = shown
+                return item
+        raise KeyError(label)
 
     def update(self, densities):
         """Draw `ReducedDensity` objects by regime (missing or None: not asked for)."""
@@ -94,8 +116,8 @@ class DensityLines:
             ends.append(occupied(centres, values))
             # the first instants of a narrow start would press everything else to the floor
             top = max(top, float(np.sort(values.max(axis=1))[-max(2, len(values) // 20)]))
-        for item, name in zip(self.root.legend[0].items, self.source):
-            item.visible = name in self._densities
+        for name in self.source:
+            self._legend(EQUATIONS[name], name in self._densities)
         if ends:
             self.root.x_range.update(start=min(e[0] for e in ends), end=max(e[1] for e in ends))
             self.root.y_range.update(start=0.0, end=1.1 * top)
@@ -118,12 +140,59 @@ class DensityLines:
                 continue
             index = int(np.argmin(np.abs(np.asarray(density.times) - time)))
             source.data = {"R": cell_centres(density), "W": np.asarray(density.values)[index]}
+            self._show_fan(name, index)
+        self._show_other(time)
         if self._densities:
-            self.root.title.text = f"Reduced density W̃(R, t) at t = {time:.4g} ps"
+            first = next(iter(self._densities.values()))
+            index = int(np.argmin(np.abs(np.asarray(first.times) - time)))
+            mean, std = float(first.mean[index]), float(np.sqrt(first.variance[index]))
+            self.root.title.text = f"W̃(R, t) at t = {time:.4g} ps: R = {mean:.3g}, std {std:.2g} nm"
 
-    def show_histogram(self, edges, heights):
-        """Bars behind the curves, 1/nm: what the simulation itself did."""
+    def take_fans(self, fans):
+        """Errors of the densities, a `DensityFan` by regime, drawn as a band of one standard deviation."""
+        self._fans = dict(fans or {})
+        for name, source in self.bands.items():
+            if name not in self._fans:
+                source.data = {"R": [], "low": [], "high": []}
+
+    def _show_fan(self, name, index):
+        fan, density = self._fans.get(name), self._densities[name]
+        if fan is None or fan.values_std.shape != density.values.shape:
+            self.bands[name].data = {"R": [], "low": [], "high": []}
+            return
+        value, std = density.values[index], fan.values_std[index]
+        self.bands[name].data = {
+            "R": cell_centres(density),
+            "low": np.maximum(value - std, 0.0),
+            "high": value + std,
+        }
+
+    def take_masses(self, ladder, factor):
+        """A `MassLadder`, of which the density for one factor of the mass is drawn; None: nothing."""
+        self._ladder, self._factor = ladder, factor
+
+    def _show_other(self, time):
+        ladder, factor = self._ladder, self._factor
+        shown = ladder is not None and factor is not None and factor != 1.0
+        item = self._legend("(56), ", shown)
+        if not shown:
+            self.other.data = {"R": [], "W": []}
+            return
+        item.label = {"value": f"(56), {factor:g} × the mass"}
+        k = int(np.argmin(np.abs(np.log(ladder.factors / factor))))
+        index = int(np.argmin(np.abs(ladder.times - time)))
+        self.other.data = {"R": ladder.positions, "W": ladder.fokker_planck[k, index]}
+
+    def show_histogram(self, edges=(), heights=(), words="simulation"):
+        """Bars behind the curves, 1/nm: what the simulation itself did; without edges none."""
         self.histogram.data = {"left": edges[:-1], "right": edges[1:], "top": heights}
+        self._histogram_item.visible = len(edges) > 0
+        self._histogram_item.label = {"value": words}
+
+    @property
+    def _histogram_item(self):
+        # the bars were put on first
+        return self.root.legend[0].items[0]
 
 
 class DensityMap:
@@ -203,13 +272,26 @@ class PhaseSpacePlot:
             [image],
             [("R", "$x{0.000} nm"), ("P", "$y{0.0} u nm/ps"), ("W̃", "@image{0.00000}"), ("equation", "(56)")],
         )
+        self.marginal_position = ColumnDataSource({"R": [], "W": [], "zero": []})
+        self.marginal_momentum = ColumnDataSource({"P": [], "W": [], "zero": []})
+        self.root.extra_y_ranges = {"marginal": Range1d(0.0, 1.0)}
+        self.root.extra_x_ranges = {"marginal": Range1d(0.0, 1.0)}
+        lower = {"source": self.marginal_position, "y_range_name": "marginal"}
+        left = {"source": self.marginal_momentum, "x_range_name": "marginal"}
+        self.root.varea(x="R", y1="zero", y2="W", fill_color="white", fill_alpha=0.25, **lower)
+        self.root.harea(y="P", x1="zero", x2="W", fill_color="white", fill_alpha=0.25, **left)
+        position = self.root.line("R", "W", line_color="white", line_width=1.6, **lower)
+        momentum = self.root.line("W", "P", line_color="white", line_width=1.6, line_dash="dashed", **left)
+        hover(self.root, [position], [("R", "@R{0.000} nm"), ("∫W̃ dP", "@W{0.0000} 1/nm")])
+        hover(self.root, [momentum], [("P", "@P{0.0} u nm/ps"), ("∫W̃ dR", "@W{0.000000} ps/(u nm)")])
         self._density = None
 
     def update(self, density):
         """Take a `PhaseSpaceDensity`, or nothing."""
         self._density = density
         if density is None:
-            self.source.data = {key: [] for key in self.source.data}
+            for source in (self.source, self.marginal_position, self.marginal_momentum):
+                source.data = {key: [] for key in source.data}
             self.root.title.text = "Phase space: needs the Fokker-Planck regime"
             return
         position, momentum = (np.asarray(grid.centres) for grid in (density.grid, density.momentum_grid))
@@ -235,5 +317,12 @@ class PhaseSpacePlot:
             "dw": [float(step_r * len(position))],
             "dh": [float(step_p * len(momentum))],
         }
+        along_r, along_p = values.sum(axis=1) * step_p, values.sum(axis=0) * step_r
+        # marginals stand on the lower and the left edge and take a quarter of the picture
+        zero_r, zero_p = np.zeros_like(position), np.zeros_like(momentum)
+        self.marginal_position.data = {"R": position, "W": along_r, "zero": zero_r}
+        self.marginal_momentum.data = {"P": momentum, "W": along_p, "zero": zero_p}
+        self.root.extra_y_ranges["marginal"].update(start=0.0, end=4.0 * (float(along_r.max()) or 1.0))
+        self.root.extra_x_ranges["marginal"].update(start=0.0, end=4.0 * (float(along_p.max()) or 1.0))
         self.mapper.update(low=0.0, high=float(values.max()) or 1.0)
         self.root.title.text = f"Phase space W̃(R, P) at t = {time:.4g} ps"

@@ -4,16 +4,20 @@ import asyncio
 
 import ipywidgets as widgets
 
+from ...results import format_value
+from ..explanations import data_words, explained
 from .step import Step, linked
 
 __all__ = ["DensityStep"]
 
 FRAMES = 60
 FRAME_SECONDS = 0.1
+DRAW = "draw"
+UNITS = ("ps", "τ_P", "τ_R")
 
 
 class DensityStep(Step):
-    """Axis, initial state, boundary, horizon; play, pause and scrub."""
+    """Axis, initial state, boundary, horizon, target, errors; play, pause and scrub."""
 
     def __init__(self, session):
         super().__init__(
@@ -21,41 +25,87 @@ class DensityStep(Step):
             5,
             "Density W̃",
             "Equation (29) for W̃(R, t), equation (56) for W̃(R, P, t)",
-            ("mean_force", "smoluchowski", "fokker_planck"),
+            ("mean_force", "smoluchowski", "fokker_planck", "modes", "passage", "fans"),
         )
+        self.follows = (*self.names, "diagnosis", "theta")
+        self._syncing = False
+        self._make_axis()
+        self._make_initial()
+        self._make_horizon()
+        self._make_target()
+        self._make_player()
+        self.facts = widgets.HTML()
+        self.body.children = [
+            widgets.HBox([widgets.HTML("along"), self.axis, self.direction], layout={"align_items": "center"}),
+            widgets.HBox([self.start, self.mean, self.std]),
+            widgets.HBox(
+                [self.horizon, self.unit, self.boundary],
+                layout={"justify_content": "space-between"},
+            ),
+            widgets.HBox([self.target, widgets.HTML("nm"), self.fan], layout={"justify_content": "space-between"}),
+            widgets.HBox([self.play, self.frame, self.clock], layout={"align_items": "center"}),
+            self.facts,
+        ]
+        session.observe(lambda _change: self._follow_choices(), ["initial", "axis", "horizon"])
+        session.observe(lambda _change: self._follow_choices(), "view")
+        self._follow_choices()
+        self.refresh()
+
+    # -- controls --------------------------------------------------------------------------------------
+
+    def _make_axis(self):
         self.axis = widgets.ToggleButtons(options=["x", "y", "z"], tooltips=["along x", "along y", "along z"])
         self.axis.add_class("ama-segments")
-        linked(session, "axis", self.axis)
-        self.boundary = widgets.Dropdown(options=["reflecting", "absorbing", "periodic"], layout={"width": "110px"})
-        self.boundary.tooltip = "What happens at the ends of the R axis"
-        linked(session, "boundary", self.boundary)
-        self.horizon = _field("until", "auto", "How far the density is followed, ps")
-        linked(session, "horizon", self.horizon, _positive, _as_text)
-        self.mean = _field("R₀", "auto", "Mean of the initial Gaussian, nm")
-        self.std = _field("σ₀", "auto", "Standard deviation of the initial Gaussian, nm")
+        self.axis.observe(lambda change: self._axis_picked(change["new"]), "value")
+        self.direction = _field("or", "1, 1, 0", "Any direction: three numbers", width="116px", label_width="16px")
+        self.direction.observe(lambda change: self._direction_typed(change["new"]), "value")
+
+    def _make_initial(self):
+        self.start = widgets.Dropdown(
+            options=[("Gaussian", "gaussian"), ("from data", "data"), ("drawn ✎", DRAW)], layout={"width": "92px"}
+        )
+        self.start.tooltip = (
+            "How W̃ begins: a Gaussian; where the particle is in the data; or drawn on the plot with the mouse"
+        )
+        self.mean = _field("R₀", "auto", "Mean of the initial Gaussian, nm", width="98px", label_width="20px")
+        self.std = _field(
+            "σ₀", "auto", "Standard deviation of the initial Gaussian, nm", width="98px", label_width="20px"
+        )
+        self.start.observe(lambda change: self._start_picked(change["new"]), "value")
         for control in (self.mean, self.std):
             control.observe(lambda _change: self._initial_typed(), "value")
-        session.observe(lambda _change: self._follow_initial(), "initial")
-        self._syncing = False
+
+    def _make_horizon(self):
+        self.horizon = _field("until", "auto", "How far the density is followed", width="112px")
+        self.unit = widgets.Dropdown(options=UNITS, layout={"width": "52px"})
+        self.unit.tooltip = "ps, relaxation times of the momentum, or of the position"
+        self.horizon.observe(lambda change: self._horizon_typed(change["new"]), "value")
+        self.unit.observe(lambda change: self._unit_picked(change["new"]), "value")
+        self.boundary = widgets.Dropdown(options=["reflecting", "absorbing", "periodic"], layout={"width": "104px"})
+        self.boundary.tooltip = "What happens at the ends of the R axis"
+        linked(self.session, "boundary", self.boundary)
+
+    def _make_target(self):
+        self.target = _field("reach", "a place", "Mean first-passage time to this place, nm", width="122px")
+        linked(self.session, "target", self.target, _number_of, _as_text)
+        self.fan = widgets.ToggleButton(
+            description="± errors", tooltip="Carry the errors of γ, θ and f^th into W̃", layout={"width": "74px"}
+        )
+        linked(self.session, "fan", self.fan)
+
+    def _make_player(self):
         self.play = widgets.ToggleButton(description="▶", tooltip="Play or pause", layout={"width": "34px"})
-        self.play.observe(lambda change: self._play() if change["new"] else None, "value")
+        self.play.observe(lambda change: self._play_toggled(change["new"]), "value")
         self.frame = widgets.IntSlider(
             min=0, max=FRAMES, value=FRAMES // 6, readout=False, layout={"width": "auto", "flex": "1 1 auto"}
         )
         self.clock = widgets.HTML()
         self.clock.add_class("ama-clock")
-        start = widgets.HBox([self.mean, self.std, widgets.HTML("nm")])
-        end = widgets.HBox(
-            [self.horizon, widgets.HTML("ps"), self.boundary], layout={"justify_content": "space-between"}
-        )
-        self.body.children = [
-            widgets.HBox([widgets.HTML("along"), self.axis], layout={"align_items": "center"}),
-            start,
-            end,
-            widgets.HBox([self.play, self.frame, self.clock], layout={"align_items": "center"}),
-        ]
-        self._follow_initial()
-        self.refresh()
+
+    def _play_toggled(self, playing):
+        self.play.description = "⏸" if playing else "▶"
+        if playing:
+            self._play()
 
     def _play(self):
         """One frame after the other while the button is down; starts over at the end."""
@@ -69,6 +119,33 @@ class DensityStep(Step):
         if self.play.value:
             loop.call_later(FRAME_SECONDS, lambda: self._play() if self.play.value else None)
 
+    # -- from the controls to the session --------------------------------------------------------------
+
+    def _axis_picked(self, name):
+        if not self._syncing and name is not None:
+            self.session.axis = name
+
+    def _direction_typed(self, text):
+        if self._syncing:
+            return
+        numbers = [_number_of(part) for part in text.replace(";", " ").replace(",", " ").split()]
+        if len(numbers) == 3 and None not in numbers:
+            # a direction of zeros is refused by the step itself, in a sentence
+            self.session.axis = numbers
+        elif not text.strip() and not isinstance(self.session.axis, str):
+            self.session.axis = "x"
+        else:
+            self._follow_choices()
+
+    def _start_picked(self, kind):
+        if self._syncing:
+            return
+        self._look(draw=kind == DRAW, **({"density": "lines"} if kind == DRAW else {}))
+        if kind == "data":
+            self.session.initial = {"kind": "data"}
+        elif kind == "gaussian" and self.session.initial.get("kind"):
+            self.session.initial = {}
+
     def _initial_typed(self):
         if self._syncing:
             return
@@ -78,12 +155,47 @@ class DensityStep(Step):
         elif not self.mean.value.strip() and not self.std.value.strip():
             self.session.initial = {}
 
-    def _follow_initial(self):
+    def _horizon_typed(self, text):
+        if self._syncing:
+            return
+        value, scale = _positive(text), self._scale()
+        self.session.horizon = float(f"{value * scale:.6g}") if value is not None and scale else None
+
+    def _unit_picked(self, unit):
+        if not self._syncing:
+            self._look(horizon_unit=unit)
+
+    def _look(self, **changes):
+        self.session.view = self.session.view | changes
+
+    # -- from the session to the controls --------------------------------------------------------------
+
+    def _scale(self):
+        """Length in ps of the unit in which the horizon is told; None where it is not known."""
+        unit, diagnosis = self.unit.value, self.session.latest("diagnosis")
+        if unit == "ps":
+            return 1.0
+        time = None if diagnosis is None else (diagnosis.tau_momentum if unit == "τ_P" else diagnosis.tau_position)
+        return time if time is not None and 0.0 < time < float("inf") else None
+
+    def _follow_choices(self):
         self._syncing = True
         try:
-            initial = self.session.initial
+            initial, axis, view = self.session.initial, self.session.axis, self.session.view
+            kind = initial.get("kind", "gaussian")
+            drawing = bool(view.get("draw"))
+            self.start.value = DRAW if drawing or kind == "drawn" else kind
             self.mean.value = _as_text(initial.get("mean"))
             self.std.value = _as_text(initial.get("std"))
+            for control in (self.mean, self.std):
+                control.disabled = self.start.value != "gaussian"
+            named = isinstance(axis, str)
+            self.axis.value = axis if named and axis in self.axis.options else None
+            self.direction.value = "" if named else ", ".join(f"{x:.4g}" for x in axis)
+            if view.get("horizon_unit") in UNITS:
+                self.unit.value = view["horizon_unit"]
+            scale, horizon = self._scale(), self.session.horizon
+            self.horizon.value = "" if horizon is None or not scale else f"{horizon / scale:.5g}"
         finally:
             self._syncing = False
 
@@ -104,20 +216,53 @@ class DensityStep(Step):
         """Follow the session."""
         prediction = self.prediction()
         if prediction is not None:
-            text = f"{self.time:.4g} ps"
-            if self.clock.value != text:
-                self.clock.value = text
+            _set(self.clock, f"{self.time:.4g} ps")
             initial = prediction.initial
             if isinstance(initial, tuple) and initial[0] == "gaussian":
                 self.mean.placeholder, self.std.placeholder = f"{initial[1]:.3f}", f"{initial[2]:.3g}"
-            self.horizon.placeholder = f"{prediction.density.times[-1]:.4g}"
+            self._follow_choices()
+            scale = self._scale()
+            self.horizon.placeholder = f"{prediction.density.times[-1] / scale:.4g}" if scale else "not known"
+        _set(self.facts, self._facts(prediction))
         self.tell(getattr(prediction, "warnings", ()))
 
+    def _facts(self, prediction):
+        """The numbers that belong to the picture, each explaining itself."""
+        if self.session.view.get("draw") and not self.session.initial.get("points"):
+            return "<div class='ama-quiet'>Press the mouse on the plot of W̃ and draw how it begins.</div>"
+        if prediction is None:
+            return ""
+        density, session, data = prediction.density, self.session, data_words(self.session)
+        index = round(self.frame.value / FRAMES * (len(density.times) - 1))
+        spread = float(density.variance[index]) ** 0.5
+        how = f"initial state {_initial_words(prediction.initial)}; f^th: {prediction.force_used}"
+        items = [explained("mean", f"⟨R⟩ {density.mean[index]:.4g}, std {spread:.3g} nm", data, how)]
+        modes, passage = session.latest("modes"), session.latest("passage")
+        if modes is not None and modes[0][0] > 0.0:
+            items.append(explained("slowest", f"1/λ₁ {1.0 / modes[0][0]:.4g} ps", data, how))
+        if passage is not None:
+            value = format_value(passage.mean, passage.mean_std, "ps")
+            items.append(explained("passage", f"⟨t⟩ {value}", data, f"to R = {passage.target:.4g} nm; {how}"))
+        return f"<div class='ama-times'>{' · '.join(items)}</div>"
 
-def _field(label, placeholder, tooltip):
+
+def _initial_words(initial):
+    if isinstance(initial, str):
+        return "from the data"
+    if initial[0] == "gaussian":
+        return f"Gaussian about {initial[1]:.4g} nm, std {initial[2]:.3g} nm"
+    return "drawn by hand"
+
+
+def _set(control, text):
+    if control.value != text:
+        control.value = text
+
+
+def _field(label, placeholder, tooltip, width="134px", label_width="34px"):
     field = widgets.Text(
-        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "134px"},
-        style={"description_width": "34px"},
+        description=label, placeholder=placeholder, continuous_update=False, layout={"width": width},
+        style={"description_width": label_width},
     )  # fmt: skip
     field.tooltip = tooltip
     return field

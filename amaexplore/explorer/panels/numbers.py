@@ -5,12 +5,21 @@ import html
 import ipywidgets as widgets
 
 from ...results import format_value
+from ..explanations import EXPLANATIONS, data_words, popup
 
 __all__ = ["NumbersPanel"]
 
+CARDS = (
+    ("gamma", "γ", "gamma", "isotropic"),
+    ("diffusion", "D = γ/m²", "gamma", "diffusion"),
+    ("theta", "εθ", "theta", "isotropic_raw"),
+    ("friction", "ζ = βεθ", "theta", "friction"),
+    ("tau_momentum", "τ_P = m/ζ", "theta", "relaxation_time"),
+)
+
 
 class NumbersPanel:
-    """A row of cards, each explaining itself when the mouse rests on it."""
+    """A row of cards, each explaining itself when it is pointed at, touched, or reached with the keyboard."""
 
     names = ("gamma", "theta", "consistency")
 
@@ -22,52 +31,26 @@ class NumbersPanel:
 
     def refresh(self):
         """Follow the session."""
-        text = "".join(_card(*card) for card in self._cards())
+        text = "".join(self._cards())
         if self.box.value != text:
             self.box.value = text
 
+    def _fresh(self, name):
+        return self.session.latest(name) if self.session.state(name).status == "fresh" else None
+
     def _cards(self):
-        def fresh(name):
-            return self.session.latest(name) if self.session.state(name).status == "fresh" else None
-
-        gamma, theta = fresh("gamma"), fresh("theta")
-        return [*_from_gamma(gamma), *_from_theta(theta), _agreement(fresh("consistency"))]
-
-
-def _from_gamma(gamma):
-    where = "" if gamma is None else f"; t₀ = {gamma.window:.4g} ps, estimator {gamma.estimator}"
-    hint = f"γ = ∫⟨P(0)P(s)⟩ ds per axis, equation (28){where}"
-    if gamma is None:
-        return [("γ", None, None, "u² nm²/ps", hint), ("D = γ/m²", None, None, "nm²/ps", hint)]
-    return [
-        ("γ", gamma.isotropic, gamma.isotropic_std, "u² nm²/ps", hint),
-        ("D = γ/m²", gamma.diffusion, gamma.diffusion_std, "nm²/ps", f"Diffusion coefficient of equation (29){where}"),
-    ]
+        data = data_words(self.session)
+        for key, name, result_name, attribute in CARDS:
+            result = self._fresh(result_name)
+            if result is None:
+                yield _card(key, name, None, None, data)
+                continue
+            how = f"t₀ = {result.window:.4g} ps, estimator “{result.estimator}”, errors from {result.n_groups} groups"
+            yield _card(key, name, getattr(result, attribute), getattr(result, f"{attribute}_std"), data, how)
+        yield _card("consistency", "γεθ/(mk_BT)²", *(self._fresh("consistency") or (None, None)), data)
 
 
-def _from_theta(theta):
-    where = "" if theta is None else f"; t₀ = {theta.window:.4g} ps, estimator {theta.estimator}"
-    hint = f"εθ = ∫⟨δF(0)δF(s)⟩ ds per axis, equation (55) in raw units{where}"
-    if theta is None:
-        return [
-            ("εθ", None, None, "u² nm²/ps³", hint),
-            ("ζ = βεθ", None, None, "u/ps", hint),
-            ("τ_P = m/ζ", None, None, "ps", hint),
-        ]
-    return [
-        ("εθ", theta.isotropic_raw, theta.isotropic_raw_std, "u² nm²/ps³", hint),
-        ("ζ = βεθ", theta.friction, theta.friction_std, "u/ps", f"Friction of equation (56){where}"),
-        ("τ_P = m/ζ", theta.relaxation_time, theta.relaxation_time_std, "ps", "Relaxation time of the momentum"),
-    ]
-
-
-def _agreement(consistency):
-    hint = "γ·εθ / (m k_BT)², γ from ∫⟨PP⟩ alone and θ as chosen: 1 where the two routes agree"
-    value, std = consistency or (None, None)
-    return ("γεθ/(mk_BT)²", value, std, "", hint)
-
-
-def _card(name, value, std, unit, hint):
+def _card(key, name, value, std, data, *more):
     if value is None:
         number, error = "–", ""
     else:
@@ -78,7 +61,10 @@ def _card(name, value, std, unit, hint):
             error = error.partition(" ± ")[2]
             number, error = f"{number}", f"{error} ×10<sup>{int(power)}</sup>"
     error = f"<span class='ama-error-bar'>± {error}</span>" if error else ""
+    unit = EXPLANATIONS[key].unit.replace("–", "")
     return (
-        f"<div class='ama-card' title='{html.escape(hint, quote=True)}'><div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
-        f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div></div>"
+        f"<div class='ama-card ama-explained' tabindex='0' data-explains='{key}'>"
+        f"<div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
+        f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div>"
+        f"{popup(key, data, *more)}</div>"
     )

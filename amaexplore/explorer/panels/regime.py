@@ -4,7 +4,10 @@ import html
 
 import ipywidgets as widgets
 
+from ...plots.masses import LIMIT, ratios
+from ...prediction import MASS_FACTORS
 from ...results import format_value
+from ..explanations import data_words, explained
 from .step import Step, linked
 
 __all__ = ["RegimeStep"]
@@ -21,7 +24,7 @@ class RegimeStep(Step):
             3,
             "Regime",
             "Smoluchowski: momentum is fast, only R is slow. Fokker-Planck: momentum is slow as well.",
-            ("diagnosis",),
+            ("diagnosis", "masses"),
         )
         self.choice = widgets.ToggleButtons(
             options=[("Smoluchowski", "smoluchowski"), ("Fokker-Planck", "fokker-planck"), ("both", "both")],
@@ -36,19 +39,78 @@ class RegimeStep(Step):
         )
         linked(session, "temperature", self.temperature, _as_number, _as_text)
         linked(session, "typical_mass", self.typical, _as_number, _as_text)
+        self.what_if = widgets.ToggleButton(
+            description="what if ε",
+            tooltip="The same forces on a heavier or lighter particle",
+            layout={"width": "74px"},
+        )
+        linked(session, "what_if", self.what_if)
+        self.mass = widgets.IntSlider(
+            min=0, max=len(MASS_FACTORS) - 1, value=MASS_FACTORS.index(1.0), readout=False,
+            layout={"width": "auto", "flex": "1 1 auto"},
+        )  # fmt: skip
+        self.mass.add_class("ama-mass-slider")
+        self.mass.observe(lambda change: self._slid(change["new"]), "value")
+        self.what_if.observe(lambda change: self._opened(change["new"]), "value")
+        session.observe(lambda _change: self._follow_view(), "view")
+        self.other = widgets.HTML()
         self.body.children = [
             self.choice,
             self.lights,
             widgets.HBox([self.temperature, self.typical], layout={"justify_content": "space-between"}),
+            widgets.HBox([self.what_if, self.mass], layout={"align_items": "center"}),
+            self.other,
         ]
-        self.follows = (*self.names, "series")
+        self.follows = (*self.names, "series", "theta", "fokker_planck")
+        self._follow_view()
         self.refresh()
+
+    def _slid(self, mark):
+        # light to the right, as ε grows
+        factor = MASS_FACTORS[len(MASS_FACTORS) - 1 - mark]
+        if self.session.view.get("mass_factor", 1.0) != factor:
+            self.session.view = self.session.view | {"mass_factor": factor}
+
+    def _opened(self, on):
+        if on and self.session.view.get("density") != "masses":
+            self.session.view = self.session.view | {"density": "masses"}
+
+    def _follow_view(self):
+        factor = self.session.view.get("mass_factor", 1.0)
+        if factor in MASS_FACTORS:
+            mark = len(MASS_FACTORS) - 1 - MASS_FACTORS.index(factor)
+            if self.mass.value != mark:
+                self.mass.value = mark
+        self._show_other()
+
+    def _show_other(self):
+        """The verdicts for another mass: τ_K and D stay, as the forces do; τ_P goes with the mass."""
+        self.mass.disabled = not self.session.what_if
+        text = ""
+        diagnosis, series = self._diagnosis(), self.session.latest("series")
+        if self.session.what_if and diagnosis is not None and series is not None:
+            factor = self.session.view.get("mass_factor", 1.0)
+            tau = factor * diagnosis.tau_momentum
+            values = ratios(tau, diagnosis)
+            data = data_words(self.session)
+            parts = [explained("epsilon", f"ε {series.epsilon / factor:.3g}", data, f"{factor:g} × the mass")]
+            parts.append(
+                explained("tau_momentum", f"τ_P {tau:.3g} ps", data, "ζ stays: it is that of the particle held")
+            )
+            for key, name, value in zip(NAMES, ("(29)", "(56)"), values):
+                parts.append(explained(key, f"{name} {_mark(value)} {value:.3g}", data))
+            text = f"<div class='ama-times'>{' · '.join(parts)}</div>"
+        if self.other.value != text:
+            self.other.value = text
+
+    def _diagnosis(self):
+        fresh = self.session.state("diagnosis").status == "fresh"
+        return self.session.latest("diagnosis") if fresh else None
 
     def refresh(self):
         """Show the verdicts."""
-        fresh = self.session.state("diagnosis").status == "fresh"
-        diagnosis = self.session.latest("diagnosis") if fresh else None
-        text = "" if diagnosis is None else _lights(diagnosis)
+        diagnosis = self._diagnosis()
+        text = "" if diagnosis is None else _lights(diagnosis, data_words(self.session))
         if self.lights.value != text:
             self.lights.value = text
         series = self.session.latest("series")
@@ -56,10 +118,15 @@ class RegimeStep(Step):
             measured = format_value(series.temperature, None) if series.temperature else "measured"
             self.temperature.placeholder = measured
             self.typical.placeholder = f"{series.mass / (series.n_atoms or 1):.5g}"
+        self._show_other()
         self.tell(getattr(diagnosis, "warnings", ()))
 
 
-def _lights(diagnosis):
+def _mark(ratio):
+    return "?" if ratio != ratio else "✓" if ratio < LIMIT else "✗"
+
+
+def _lights(diagnosis, data):
     marks = {
         True: ("✓", "good", "holds"),
         False: ("✗", "bad", "does not hold"),
@@ -69,19 +136,19 @@ def _lights(diagnosis):
     for key, title in NAMES.items():
         verdict = diagnosis.verdicts[key]
         mark, kind, words = marks[verdict["holds"]]
-        lines.append(
-            f"<div class='ama-light' title='{html.escape(verdict['message'], quote=True)}'>"
-            f"<span class='ama-lamp ama-{kind}'>{mark}</span>{title} {words}</div>"
-        )
+        ratio = f"<span class='ama-ratio'>{verdict['ratio']:.2g}</span>" if verdict["holds"] is not None else ""
+        text = f"<span class='ama-lamp ama-{kind}'>{mark}</span>{html.escape(title)} {words} {ratio}"
+        lines.append(f"<div class='ama-light'>{explained(key, text, data, verdict['message'])}</div>")
     times = " · ".join(
-        f"<span title='{hint}'>{name} {value:.3g} ps</span>"
-        for name, value, hint in (
-            ("τ_K", diagnosis.tau_force, "memory time of the fluctuating force"),
-            ("τ_P", diagnosis.tau_momentum, "relaxation time of the momentum, m/ζ"),
+        explained(key, f"{name} {value:.3g} ps", data, error)
+        for name, key, value, error in (
+            ("τ_K", "tau_force", diagnosis.tau_force, f"± {diagnosis.tau_force_std:.2g} ps"),
+            ("τ_P", "tau_momentum", diagnosis.tau_momentum, f"± {diagnosis.tau_momentum_std:.2g} ps"),
             (
                 "τ_R",
+                "tau_position",
                 diagnosis.tau_position,
-                "relaxation time of the position, or time to diffuse the length of interest",
+                "" if diagnosis.confined else f"L = {diagnosis.length:g} nm",
             ),
         )
     )

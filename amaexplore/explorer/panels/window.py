@@ -5,6 +5,7 @@ import html
 import ipywidgets as widgets
 import numpy as np
 
+from ..explanations import data_words, explained
 from .step import Step, linked
 
 __all__ = ["WindowStep"]
@@ -53,7 +54,7 @@ class WindowStep(Step):
         self.number.observe(self._typed, "value")
         self.automatic.observe(self._toggled, "value")
         session.observe(lambda _change: self.refresh(), "window")
-        unit = widgets.HTML("ps")
+        unit = self.unit = widgets.HTML("ps")
         self.body.children = [
             widgets.HBox([self.slider, self.number, unit, self.automatic], layout={"align_items": "center"}),
             self.estimator,
@@ -107,6 +108,8 @@ class WindowStep(Step):
                 self.automatic.value = session.window is None
         finally:
             self._syncing = False
+        data = data_words(session)
+        self.unit.value = explained("window", "ps", data, "" if found is None else f"estimator “{found.estimator}”")
         text = ""
         if found is not None and session.window is None:
             text = f"<div class='ama-quiet'>Proposed: {html.escape(found.window_reason)}.</div>"
