@@ -27,6 +27,13 @@ def reproduce(session):
 
 
 def _source(session):
+    lines = _loaded(session)
+    if session.frames:
+        lines.append(f"data = data.frames(slice({', '.join(map(repr, session.frames))}))")
+    return lines
+
+
+def _loaded(session):
     source = session.source
     if source["kind"] == "demo":
         settings = {name: source[name] for name in ("seed", "duration", "stride") if source.get(name) is not None}
@@ -34,7 +41,8 @@ def _source(session):
     if source["kind"] == "files":
         files = source["files"][0] if len(source["files"]) == 1 else list(source["files"])
         if session.latest("subset") is None and session.state("subset").status == "fresh":
-            return [f"data = ama.load_series({files!r})"]
+            options = {name: source[name] for name in ("units", "timestep") if source.get(name)}
+            return [f"data = ama.load_series({_arguments(files, **options)})"]
         options = {name: source[name] for name in ("topology", "units", "timestep") if source.get(name)}
         return [f"data = ama.load({_arguments(files, **options)})"]
     return ["# data: the trajectory or series that was handed to ama.explore(data)"]

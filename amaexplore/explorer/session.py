@@ -14,11 +14,13 @@ from .. import __version__
 from ..errors import InputError
 from . import steps
 from .graph import Graph
+from .live import LiveSource
 
 __all__ = ["CHOICES", "RESULTS", "Session"]
 
 CHOICES = (
     "source",
+    "frames",
     "selection",
     "typical_mass",
     "temperature",
@@ -56,6 +58,8 @@ class Session(traitlets.HasTraits):
     source : dict
         ``{"kind": "demo", "name": ...}``, ``{"kind": "files", "files": [...], "topology": ...}`` or
         ``{"kind": "given"}``.
+    frames : list of int
+        ``[start, stop, step]`` as of a slice, counted over all frames; empty: all of them.
     selection : str
         The nanoparticle; empty: the one the data suggest.
     typical_mass : float or None, u
@@ -98,6 +102,7 @@ class Session(traitlets.HasTraits):
     """
 
     source = traitlets.Dict(DEFAULT_SOURCE)
+    frames = traitlets.List(traitlets.Int())
     selection = traitlets.Unicode("")
     typical_mass = traitlets.Float(None, allow_none=True)
     temperature = traitlets.Float(None, allow_none=True)
@@ -126,6 +131,8 @@ class Session(traitlets.HasTraits):
         self._applying = False
         self._last_change = (None, 0.0)
         self.data_in_memory = data
+        self.files_within = None
+        """A `steps.Folder` that files must lie in; None: anywhere, as for whoever writes Python."""
         unknown = sorted(set(choices) - set(CHOICES))
         if unknown:
             raise InputError(f"Session got unknown choices {', '.join(unknown)}; known are {', '.join(CHOICES)}.")
@@ -136,6 +143,8 @@ class Session(traitlets.HasTraits):
         except traitlets.TraitError as error:
             raise InputError(f"Session: {error}") from None
         self.graph = Graph(steps.NODES, self._inputs, self._node_changed)
+        self.live = LiveSource(self)
+        """The simulation that goes on behind this session, if any: a `live.LiveSource`."""
         self.observe(self._choice_changed, names=list(CHOICES))
 
     # -- results ---------------------------------------------------------------------------------------
@@ -151,6 +160,7 @@ class Session(traitlets.HasTraits):
 
     def stop(self):
         """End the background work; for good."""
+        self.live.leave()
         self.graph.stop()
 
     def result(self, name, timeout=None):
@@ -208,6 +218,10 @@ class Session(traitlets.HasTraits):
         """
         self._deliver = deliver
 
+    def deliver(self, call):
+        """Make a call in the thread that listeners belong to."""
+        self._deliver(call)
+
     def analysis(self):
         """Everything as an `Analysis`, the very object `amaexplore.analyze` returns; waited for."""
         self.wait()
@@ -256,6 +270,15 @@ class Session(traitlets.HasTraits):
             self.graph.touch("source")
         else:
             self.source = {"kind": "given"}
+
+    def rename_source(self, source):
+        """Say otherwise where the present data come from; not a change that could be undone."""
+        self._applying = True
+        try:
+            self.source = source
+        finally:
+            self._applying = False
+        self.graph.touch("source")
 
     def undo(self):
         """Go back by one change of choices; returns whether there was one."""
@@ -342,7 +365,11 @@ class Session(traitlets.HasTraits):
     # -- inside ----------------------------------------------------------------------------------------
 
     def _inputs(self):
-        return self.choices() | {"data_in_memory": self.data_in_memory}
+        return self.choices() | {
+            "data_in_memory": self.data_in_memory,
+            "live": self.live,
+            "files_within": self.files_within,
+        }
 
     def _known(self, name):
         if name not in RESULTS:

@@ -4,12 +4,15 @@ Each function takes the choices and results it named, and a progress callable. T
 every one is what `amaexplore.analyze` computes, cut into pieces so that a change recomputes as little as it may.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from ..errors import InputError, SelectionError
 from ..order_parameters import OrderParameters
 from . import pictures
 from .graph import Node
 
-__all__ = ["NODES", "STEP_OF", "as_analysis"]
+__all__ = ["NODES", "STEP_OF", "Folder", "as_analysis"]
 
 DENSITY_TIMES = 61
 DENSITY_CELLS = 160
@@ -17,8 +20,32 @@ PHASE_SPACE_CELLS = 96
 PATIENCE = 0.15  # seconds of a still slider before the phase space is evolved anew
 
 
-def data(values, progress):
-    """The trajectory, or the series, that the source names."""
+@dataclass(frozen=True)
+class Folder:
+    """What files a page may open: those below a folder, links followed, and those that were named when it was opened.
+
+    Parameters
+    ----------
+    path : Path
+    named : tuple of str
+    """
+
+    path: Path
+    named: tuple[str, ...] = ()
+
+    def check(self, file):
+        """Refuse a file that lies elsewhere."""
+        where = Path(file).resolve()
+        if not where.is_relative_to(self.path.resolve()) and str(where) not in {
+            str(Path(f).resolve()) for f in self.named
+        }:
+            raise InputError(
+                f"{Path(file).name} is not in the folder {self.path.name!r}; only files in it can be opened here."
+            )
+
+
+def _loaded(values, progress):
+    """The trajectory, or the series, that the source names: all its frames."""
     source = values["source"]
     kind = source.get("kind")
     if kind == "given":
@@ -26,26 +53,56 @@ def data(values, progress):
             raise InputError("There are no data in memory: choose a demo or files.")
         return values["data_in_memory"]
     if kind == "demo":
+        simulated = values["live"].data(source, progress)
+        if simulated is not None:
+            return simulated
         from ..simulate.demo import demo
 
         settings = {name: source[name] for name in ("seed", "duration", "stride") if source.get(name) is not None}
         return demo(source.get("name", ""), progress=progress, **settings)
     if kind == "files":
-        return _from_files(source, progress)
+        return _from_files(source, progress, values["files_within"])
     raise InputError(f"The source {source!r} is not known; its kind must be 'demo', 'files' or 'given'.")
 
 
-def _from_files(source, progress):
+def _from_files(source, progress, within):
     from ..trajectory.readers import load
     from ..trajectory.series_files import is_series_file, load_series
 
     files = [str(file) for file in source.get("files") or ()]
     if not files:
         raise InputError("No file is chosen yet.")
+    topology = source.get("topology")
+    if within is not None:
+        for file in [*files, topology] if topology else files:
+            within.check(file)
     if all(is_series_file(file) for file in files):
-        return load_series(files if len(files) > 1 else files[0])
+        options = {name: source[name] for name in ("units", "timestep") if source.get(name)}
+        return load_series(files if len(files) > 1 else files[0], **options)
     options = {name: source[name] for name in ("topology", "units", "timestep") if source.get(name)}
     return load(files, progress=progress, **options)
+
+
+def data(values, progress):
+    """The chosen frames of what the source names."""
+    found, chosen = _loaded(values, progress), values["frames"]
+    if not chosen:
+        return found
+    if len(chosen) != 3 or chosen[2] < 1:
+        raise InputError(f"frames must be start, stop and a step of at least 1; got {chosen}.")
+    picked = range(found.n_frames)[slice(*chosen)]
+    if len(picked) < 2:
+        raise InputError(
+            f"Frames {chosen[0]} to {chosen[1]} are {len(picked)} of {found.n_frames}; choose more of them."
+        )
+    return found.frames(slice(*chosen))
+
+
+def checks(values, _progress):
+    """What is in the data, and what to know about it before trusting numbers made from it: a `CheckReport`."""
+    from ..trajectory.checks import check
+
+    return check(values["data"], subset=values["subset"])
 
 
 def subset(values, _progress):
@@ -188,7 +245,7 @@ _COEFFICIENTS = ("gamma", "theta", "mean_force", "diagnosis")
 _DENSITY_CHOICES = ("regime", "axis", "initial", "boundary", "span", "horizon", "temperature")
 
 NODES = (
-    Node("data", data, choices=("source", "data_in_memory"), title="the data"),
+    Node("data", data, choices=("source", "frames", "data_in_memory", "live", "files_within"), title="the data"),
     Node("subset", subset, choices=("selection",), needs=("data",), title="the choice of the nanoparticle"),
     Node("series", series, choices=("typical_mass",), needs=("data", "subset"), title="the order parameters"),
     Node("correlations", correlations, choices=("temperature",), needs=("series",), title="the correlation functions"),
@@ -218,12 +275,15 @@ NODES = (
         PATIENCE,
     ),
     Node("consistency", consistency, needs=("series", "correlations", "theta"), title="the check of γ against θ"),
+    # slow for large systems, and of no use before the data stand still
+    Node("checks", checks, needs=("data",), uses=("subset",), title="the checks", lane="checks", patience=1.0),
     Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
     *pictures.NODES,
 )
 
 STEP_OF = {
     "data": "data",
+    "checks": "data",
     "subset": "nanoparticle",
     "series": "nanoparticle",
     "diagnosis": "regime",

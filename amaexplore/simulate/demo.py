@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import AmaError, InputError, Notice
+from ..errors import AmaError, InputError, InsufficientDataError, Notice
 from ..files import write_text
 from ..units import BOLTZMANN
 from .live import LiveRun
@@ -279,6 +279,59 @@ def demo(
     InputError
         No such demo, or settings it does not have.
     """
+    system, request, n_frames = _requested(name, seed, duration, stride, settings)
+    options = {"platform": platform, "threads": threads}
+    if live:
+        return _live(system, request, n_frames, cache, options)
+    if not cache:
+        return _simulate(system, request, n_frames, progress, options).trajectory(**request)
+    path = cache_file(request)
+    remembered = _read_cache(
+        path, request, n_frames, system.n_atoms if request["store"] == "all" else len(system.particle)
+    )
+    if remembered is not None:
+        report(progress, 1.0, "read from the cache")
+        return remembered
+    return _remembered(_simulate(system, request, n_frames, progress, options), request, path)
+
+
+def is_remembered(name, *, seed=2026, duration=None, stride=None, **settings):
+    """Whether the cache holds a demo, so that it need not be simulated."""
+    _, request, _ = _requested(name, seed, duration, stride, settings)
+    return _checksum_file(cache_file(request)).is_file()
+
+
+def remember_part(run):
+    """Put what a live demo has simulated so far, whole frames of it, in the cache.
+
+    Parameters
+    ----------
+    run : LiveRun
+        From ``demo(..., live=True)``; no longer going on.
+
+    Returns
+    -------
+    trajectory : Trajectory
+        The same that ``demo`` gives for ``duration``.
+    duration : float, ps
+    """
+    recording, request = run.recording, dict(run.metadata)
+    n_frames = recording.n_steps // recording.stride
+    if n_frames < 2:
+        raise InsufficientDataError(f"The run was stopped after {n_frames} frames; nothing can be made of them.")
+    timestep = recording.system.timestep
+    if n_frames != _frame_count(request["duration"], recording.stride, timestep):
+        request["duration"] = float(f"{n_frames * recording.stride * timestep:.9g}")
+    trajectory = recording.trajectory(**request).frames(slice(0, n_frames))
+    series = recording.series().frames(slice(0, n_frames * recording.stride))
+    path = cache_file(request)
+    if not _checksum_file(path).is_file():
+        trajectory = _written(trajectory, series, path)
+    return trajectory, request["duration"]
+
+
+def _requested(name, seed, duration, stride, settings):
+    """The system, all that determines the simulation, and its number of frames."""
     entry = find_demo(name)
     try:
         system = entry.build(**settings)
@@ -298,18 +351,7 @@ def demo(
         "format": CACHE_FORMAT,
     }
     # as it comes back from a file: lists, not tuples
-    request = json.loads(json.dumps(request))
-    options = {"platform": platform, "threads": threads}
-    if live:
-        return _live(system, request, n_frames, cache, options)
-    if not cache:
-        return _simulate(system, request, n_frames, progress, options).trajectory(**request)
-    path = cache_file(request)
-    remembered = _read_cache(path, request, n_frames, system.n_atoms if entry.store == "all" else len(system.particle))
-    if remembered is not None:
-        report(progress, 1.0, "read from the cache")
-        return remembered
-    return _remembered(_simulate(system, request, n_frames, progress, options), request, path)
+    return system, json.loads(json.dumps(request)), n_frames
 
 
 def _frame_count(duration, stride, timestep):
@@ -350,9 +392,12 @@ def _live(system, request, n_frames, cache, options):
 
 def _remembered(recording, request, path):
     """The trajectory, written to the cache; with a notice where that cannot be."""
-    trajectory = recording.trajectory(**request)
+    return _written(recording.trajectory(**request), recording.series(), path)
+
+
+def _written(trajectory, series, path):
     try:
-        _write_cache(trajectory, recording.series(), path)
+        _write_cache(trajectory, series, path)
     except (OSError, InputError) as error:
         notice = Notice("cache_unavailable", f"The demo was not cached, so it will be simulated again: {error}", "info")
         return trajectory.replace(notices=(*trajectory.notices, notice))

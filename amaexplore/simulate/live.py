@@ -14,7 +14,7 @@ from ..results import Result, format_value
 from .dynamics import DYNAMICS, Engine, begin
 from .recording import Recording
 
-__all__ = ["LiveEstimate", "LiveRun"]
+__all__ = ["LiveEstimate", "LiveRun", "more_needed"]
 
 STATES = ("ready", "equilibrating", "running", "paused", "finished", "stopped", "failed")
 GOAL = 0.1  # relative error a live run aims at
@@ -56,6 +56,13 @@ class LiveEstimate(Result):
 
     def summary(self):
         return [("ζ", self.sentence), ("window", f"{self.theta.window:.4g} ps")]
+
+
+def more_needed(duration, relative_error, goal=GOAL):
+    """About how many ps more give a relative error of ``goal``: errors fall as the root of the time."""
+    if not np.isfinite(relative_error):
+        return float("inf")
+    return max(0.0, duration * ((relative_error / goal) ** 2 - 1.0))
 
 
 class LiveRun:
@@ -121,7 +128,7 @@ class LiveRun:
         self._n_steps = max(1, round(duration / system.timestep))
         self._equilibration = float(equilibration)
         self._engine_options = {"seed": int(seed), "platform": platform, "threads": threads}
-        self._metadata = dict(metadata or {})
+        self.metadata = dict(metadata or {})
         self._when_finished = when_finished
         self._recorder = recorder
         self._state = "ready"
@@ -225,7 +232,7 @@ class LiveRun:
     def trajectory(self):
         """The frames of all atoms so far: a `Trajectory`."""
         self._need_steps(1)
-        return self.recording.trajectory(**self._metadata)
+        return self.recording.trajectory(**self.metadata)
 
     def estimate(self, window=None, goal=GOAL):
         """ζ from the run so far: a `LiveEstimate`.
@@ -250,7 +257,7 @@ class LiveRun:
         theta = prepare(series, isotropic=True).theta(window, estimator)
         duration = series.duration
         relative = theta.relative_error
-        more = max(0.0, duration * ((relative / goal) ** 2 - 1.0)) if np.isfinite(relative) else float("inf")
+        more = more_needed(duration, relative, goal)
         return LiveEstimate(duration, theta.friction, theta.friction_std, relative, more, goal, theta)
 
     def save(self, path):

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..order_parameters import OrderParameters
+from ..trajectory.frames import FIELDS
 from ..trajectory.trajectory import Trajectory
 
 __all__ = ["Growing", "Recording"]
@@ -66,7 +67,8 @@ class Recording:
         self._temperature = Growing(())
         self._atoms = slice(None) if atoms is None else np.asarray(atoms)
         n_stored = system.n_atoms if atoms is None else len(atoms)
-        self._frames = Growing((3, n_stored, 3), np.float32)
+        # one array each, so that the frames so far are a trajectory without a copy
+        self._frames = {name: Growing((n_stored, 3), np.float32) for name in FIELDS}
         self._frame_steps = Growing((), np.int64)
 
     @property
@@ -96,8 +98,8 @@ class Recording:
             Not needed here; recorders on disk keep its state.
         """
         if self.stride and self.n_steps % self.stride == 0:
-            fields = (snapshot.positions, snapshot.velocities, snapshot.forces)
-            self._frames.append([values[self._atoms] for values in fields])
+            for name, rows in self._frames.items():
+                rows.append(getattr(snapshot, name)[self._atoms])
             self._frame_steps.append(self.n_steps)
         self._temperature.append(temperature)
         self._series.append(self.order_parameters_of(snapshot))
@@ -129,16 +131,13 @@ class Recording:
     def trajectory(self, **metadata):
         """The frames so far: a `Trajectory`, with ``metadata`` among its own."""
         n_frames = self.n_frames
-        frames = self._frames.rows(n_frames)
         system = self.system
         everything = isinstance(self._atoms, slice)
         return Trajectory(
             times=system.timestep * self._frame_steps.rows(n_frames),
             masses=self.masses[self._atoms],
             topology=system.topology if everything else system.topology.subset(self._atoms),
-            positions=np.ascontiguousarray(frames[:, 0]),
-            velocities=np.ascontiguousarray(frames[:, 1]),
-            forces=np.ascontiguousarray(frames[:, 2]),
+            **{name: rows.rows(n_frames) for name, rows in self._frames.items()},
             box=np.broadcast_to(system.box, (n_frames, 3, 3)),
             masses_source="the simulated system",
             md_timestep=system.timestep,
