@@ -1,5 +1,11 @@
 """What the density step shows beside W̃: initial states, fans, modes, passage times, other masses; without drawing."""
 
+import asyncio
+import dataclasses
+import json
+import threading
+import time
+
 import numpy as np
 import pytest
 from explorer_systems import MASS, RATE, THERMAL, brownian_particle
@@ -202,3 +208,209 @@ def test_lighter_particles_bring_the_two_equations_together(analysis):
     np.testing.assert_allclose(light[1:] / light[:-1], 2.0, rtol=0.25)
     with pytest.raises(InputError, match="mass changes equation"):
         mass_ladder(analysis.predict("smoluchowski", horizon=5.0, n_times=3), 0.1)
+
+
+# -- the page, without a browser -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def explorer(particle):
+    explorer = ama.explore(particle)
+    assert explorer.session.wait(60)
+    yield explorer
+    explorer.session.stop()
+
+
+def drawn_line(points):
+    """What the page sends when a curve is finished: all bins, most of them empty."""
+    heights = dict(points)
+    return json.dumps([[place, heights.get(place, 0.0)] for place in np.linspace(-4.0, 4.0, 33).tolist()])
+
+
+def test_any_direction_is_typed_and_undone(explorer):
+    session, step = explorer.session, explorer.density
+    step.direction.value = "1, 1, 0"
+    assert session.axis == [1.0, 1.0, 0.0]
+    assert step.axis.value is None
+    assert session.result("mean_force", 60).axis == "(0.7071, 0.7071, 0)"
+    along = session.latest("series").centre_of_mass @ np.array([1.0, 1.0, 0.0]) / np.sqrt(2.0)
+    assert session.result("smoluchowski", 60).initial[1] == pytest.approx(along[0])
+    step.direction.value = "nonsense"
+    assert step.direction.value == "1, 1, 0"
+    step.axis.value = "y"
+    assert session.axis == "y"
+    assert step.direction.value == ""
+    step.direction.value = "0 0 0"
+    assert session.wait(60)
+    assert "direction of three numbers" in step.message.value
+    session.axis = "x"
+    assert session.wait(60)
+
+
+def test_a_curve_drawn_with_the_mouse_becomes_the_initial_state(explorer):
+    session, step, sketch = explorer.session, explorer.density, explorer.dashboard.lines.sketch
+    assert not sketch.enabled
+    step.start.value = "draw"
+    assert sketch.enabled
+    assert "draw" in step.facts.value
+    sketch.mail.name = drawn_line([(-1.0, 0.5), (-0.75, 1.0), (-0.5, 1.0), (-0.25, 0.5)])
+    assert [place for place, _ in session.initial["points"]] == [-1.25, -1.0, -0.75, -0.5, -0.25, 0.0]
+    prediction = session.result("smoluchowski", 60)
+    assert prediction.density.mean[0] == pytest.approx(-0.625, abs=0.01)
+    again = ama.Session.from_dict(json.loads(json.dumps(session.to_dict())), data=session.data_in_memory)
+    assert again.initial == session.initial
+    # a slip of the mouse that draws nothing changes nothing
+    sketch.mail.name = drawn_line([])
+    sketch.mail.name = "not a curve"
+    assert session.latest("smoluchowski") is prediction
+    step.start.value = "data"
+    assert session.initial == {"kind": "data"}
+    assert not sketch.enabled
+    step.start.value = "gaussian"
+    assert session.initial == {}
+    assert session.wait(60)
+
+
+def test_the_horizon_in_natural_units(explorer):
+    session, step = explorer.session, explorer.density
+    tau = session.latest("diagnosis").tau_momentum
+    step.unit.value = "τ_P"
+    step.horizon.value = "10"
+    assert session.horizon == pytest.approx(10.0 * tau, rel=1e-5)
+    step.unit.value = "ps"
+    assert float(step.horizon.value) == pytest.approx(10.0 * tau, rel=1e-4)
+    step.unit.value = "τ_R"
+    assert float(step.horizon.value) == pytest.approx(10.0 * tau / session.latest("diagnosis").tau_position, rel=1e-4)
+    step.unit.value, step.horizon.value = "ps", ""
+    assert session.horizon is None
+    assert session.wait(60)
+
+
+def test_errors_masses_and_places_are_drawn(explorer):
+    session, dashboard = explorer.session, explorer.dashboard
+    explorer.density.fan.value = True
+    explorer.regime.what_if.value = True
+    assert dashboard.shown_in("lines") == "masses"
+    explorer.regime.mass.value = explorer.regime.mass.min
+    assert session.view["mass_factor"] == 16.0
+    assert session.wait(60)
+    ladder, tau = session.latest("masses"), session.latest("diagnosis").tau_momentum
+    assert dashboard.masses.chosen.location == pytest.approx(ladder.epsilon[-1])
+    assert f"τ_P {16.0 * tau:.3g} ps" in explorer.regime.other.value
+    index = int(np.argmin(np.abs(ladder.times - explorer.density.time)))
+    np.testing.assert_allclose(dashboard.masses.source.data["distance"], ladder.distance[:, index])
+    dashboard.density.value = "lines"
+    lines = dashboard.lines
+    np.testing.assert_array_equal(lines.other.data["W"], ladder.fokker_planck[-1, index])
+    fan, density = session.latest("fans")["smoluchowski"], session.latest("smoluchowski").density
+    np.testing.assert_allclose(lines.bands["smoluchowski"].data["high"], density.values[index] + fan.values_std[index])
+    dashboard.density.value = "passage"
+    dashboard.passage.target.location = 6.0
+    assert session.target == 6.0
+    assert session.wait(60)
+    assert explorer.density.target.value == "6"
+    np.testing.assert_array_equal(dashboard.passage.source.data["time"], session.latest("passage").times)
+    explorer.density.target.value = ""
+    assert session.target is None
+    session.choose(fan=False, what_if=False)
+    dashboard.density.value = "lines"
+    assert session.wait(60)
+    assert len(lines.bands["smoluchowski"].data["R"]) == len(lines.other.data["R"]) == 0
+
+
+def test_pictures_of_the_landscape_follow_the_cursor(explorer):
+    session, dashboard = explorer.session, explorer.dashboard
+    density = session.latest("smoluchowski").density
+    for name in ("free_energy", "modes", "gibbs", "lines"):
+        (dashboard.force if name == "gibbs" else dashboard.density).value = name
+    dashboard.density.value = "free_energy"
+    explorer.density.frame.value = 30
+    energy = np.asarray(dashboard.free_energy.now["smoluchowski"].data["A"])
+    expected = density.free_energy()[30]
+    known = np.isfinite(energy)
+    assert known.sum() > 20
+    np.testing.assert_allclose(energy[known], expected[known])
+    dashboard.density.value = "modes"
+    rates = session.latest("modes")[0]
+    assert dashboard.modes.sources[0].data["rate"][0] == rates[0]
+    check = session.latest("gibbs")
+    np.testing.assert_array_equal(dashboard.gibbs.sources["x"].data["mean"], check.running[:, 0])
+    dashboard.force.value, dashboard.density.value = "mean_force", "lines"
+
+
+def test_the_phase_space_has_its_marginals(explorer):
+    dashboard, space = explorer.dashboard, explorer.session.latest("fokker_planck").phase_space
+    dashboard.map_of.value = "phase"
+    explorer.density.frame.value = 60
+    data = dashboard.phase
+    np.testing.assert_allclose(data.marginal_position.data["W"], space.marginal("position").values[-1], rtol=1e-12)
+    np.testing.assert_allclose(data.marginal_momentum.data["W"], space.marginal("momentum").values[-1], rtol=1e-12)
+    dashboard.map_of.value = "smoluchowski"
+
+
+def test_the_play_button_shows_what_it_does(explorer):
+    step = explorer.density
+    step.play.value = True
+    assert step.play.description == "⏸"
+    step.play.value = False
+    assert step.play.description == "▶"
+
+
+def test_playing_runs_to_the_end_and_pauses_on_the_way(explorer, monkeypatch):
+    from amaexplore.explorer.panels import density
+
+    monkeypatch.setattr(density, "FRAME_SECONDS", 0.001)
+    step = explorer.density
+
+    async def scene():
+        step.frame.value = 50
+        step.play.value = True
+        await asyncio.sleep(0.004)
+        step.play.value = False
+        paused = step.frame.value
+        await asyncio.sleep(0.02)
+        assert step.frame.value == paused
+        step.play.value = True
+        while step.play.value:
+            await asyncio.sleep(0.002)
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+    assert step.frame.value == step.frame.max
+
+
+def test_what_was_stopped_says_so_and_how_to_go_on(particle):
+    explorer = ama.explore(particle)
+    session = explorer.session
+    real, held = session.graph._slots["correlations"].node, threading.Event()
+
+    def slow(values, progress):
+        while not held.wait(0.01):
+            progress(0.1, "slowly")
+        return real.compute(values, progress)
+
+    session.graph._slots["correlations"].node = dataclasses.replace(real, compute=slow)
+    session.start()
+    while session.state("correlations").status != "working":
+        time.sleep(0.005)
+    session.cancel()
+    assert session.wait(60)
+    plots = explorer.dashboard.plots
+    for name in ("correlation", "running", "lines", "heat"):
+        assert plots[name].root.title.text.endswith("press Retry, or change something"), plots[name].root.title.text
+        assert "not in the data" not in plots[name].root.title.text
+    # nothing is said to be missing from the data that was only not computed
+    assert session.state("smoluchowski").status == "waiting"
+    held.set()
+    session.retry()
+    assert session.wait(60)
+    assert session.state("smoluchowski").status == "fresh"
+    assert "Retry" not in plots["lines"].root.title.text
+    session.stop()
+
+
+def test_a_step_folds(explorer):
+    step = explorer.window
+    step.fold.value = True
+    assert step.body.layout.display == "none"
+    step.fold.value = False
+    assert step.body.layout.display is None

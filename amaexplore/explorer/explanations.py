@@ -48,7 +48,7 @@ def _table():
         "epsilon": e("ε = m̂/m", "Smallness parameter", "(3), (30)", "–", "m̂ is the mean atomic mass unless chosen."),
         "mean": e("⟨R⟩ ± std", "Mean and standard deviation of W̃(R, t) at the cursor", "(29) or (56)", "nm",
                   "The initial state, f^th and the coefficient of this page."),
-        "slowest": e("1/λ₁", "Longest relaxation time of W̃", "(29)", "ps", "The equation's own eigenvalue on this grid."),
+        "slowest": e("1/λ₁", "Longest relaxation time of W̃", "(29)", "ps", "Where nothing confines the particle: the time to diffuse through the box that is drawn."),
         "passage": e("⟨t⟩", "Mean time until R first reaches the chosen place, from the initial state", "(29)", "ps",
                      "D constant; the error is that of D alone."),
         "window": e("t₀", "Where the correlation integrals are read", "(28), (55)", "ps", free),

@@ -20,6 +20,36 @@ function buffersOf(ids, buffers) {
   return new Map(ids.map((id, index) => [id, copy(buffers[index])]));
 }
 
+function save(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+// A small menu in the corner: the figure as a picture, made here without a server, and as a table, asked of the kernel.
+function saveMenu(model, view, exported) {
+  const menu = document.createElement("details");
+  menu.className = "amaexplore-save";
+  const title = document.createElement("summary");
+  title.textContent = "⤓";
+  title.title = "Save this plot";
+  const list = document.createElement("div");
+  menu.append(title, list);
+  for (const kind of ["png", "svg", "csv"]) {
+    const button = document.createElement("button");
+    button.textContent = kind.toUpperCase();
+    button.onclick = async () => {
+      menu.open = false;
+      if (kind === "csv") model.send({ kind: "table", view });
+      else save(`${exported.name()}.${kind}`, await exported.blob(kind));
+    };
+    list.append(button);
+  }
+  return menu;
+}
+
 const plain = (value) => value === null || ["number", "string", "boolean"].includes(typeof value);
 
 async function render({ model, el }) {
@@ -57,6 +87,7 @@ async function render({ model, el }) {
     roots = await bokeh.embed.add_document_standalone(doc, el);
     // the same document, for tests and for the curious
     el.bokehDocument = doc;
+    el.append(saveMenu(model, view, exported));
   }
 
   function patch(content, buffers) {
@@ -64,8 +95,18 @@ async function render({ model, el }) {
     doc.apply_json_patch(JSON.parse(content.text), buffersOf(content.buffers, buffers));
   }
 
+  const exported = {
+    name: () => (model.get("label") || "figure").toLowerCase().replace(/[^a-z0-9]+/g, "-"),
+    blob: (kind) => doc.views_manager.get(doc.roots()[0]).export(kind).to_blob(),
+  };
+  el.exportPlot = exported.blob;
+
   const onMessage = (content, buffers) => {
     if (content.view && content.view !== view) return;
+    if (content.kind === "table") {
+      save(`${exported.name()}.csv`, new Blob([content.text], { type: "text/csv" }));
+      return;
+    }
     drawing = drawing
       .then(() => (content.kind === "show" ? show(content, buffers) : patch(content, buffers)))
       .then(() => new Promise((done) => {

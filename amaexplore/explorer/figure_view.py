@@ -63,7 +63,14 @@ class FigureView(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).parent / "figure_view.js"
-    _css = ".amaexplore-figure { width: 100%; height: 100%; min-height: 0; }"
+    _css = """
+    .amaexplore-figure { width: 100%; height: 100%; min-height: 0; position: relative; }
+    .amaexplore-save { position: absolute; right: 2px; bottom: 0; z-index: 4; font-size: 11px; opacity: 0.35; }
+    .amaexplore-figure:hover > .amaexplore-save, .amaexplore-save:focus-within, .amaexplore-save[open] { opacity: 1; }
+    .amaexplore-save summary { list-style: none; cursor: pointer; padding: 0 5px; font-size: 13px; }
+    .amaexplore-save > div { position: absolute; right: 2px; bottom: 20px; display: flex; gap: 2px; }
+    .amaexplore-save button { font: inherit; cursor: pointer; }
+    """
 
     runtime = traitlets.Instance(Widget).tag(sync=True, **widget_serialization)
     label = traitlets.Unicode().tag(sync=True)
@@ -160,6 +167,10 @@ class FigureView(anywidget.AnyWidget):
             self._show(view)
         elif kind == "bye":
             self._views.discard(view)
+        elif kind == "table":
+            from ..plots.tables import csv_of
+
+            self.send({"kind": "table", "view": view, "text": csv_of(self.figure)})
         elif kind == "failed":
             self.failures.append(content.get("message", ""))
         elif kind == "change":

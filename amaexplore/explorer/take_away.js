@@ -1,8 +1,8 @@
 // A menu of things to take away: shown as text to copy, or saved as a file.
 
-function save(name, type, text) {
+function save(name, type, content) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.href = URL.createObjectURL(new Blob([content], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -14,7 +14,7 @@ function render({ model, el }) {
   menu.className = "ama-menu";
   const title = document.createElement("summary");
   title.textContent = "Take away";
-  title.title = "Python, JSON, CSV, report, session";
+  title.title = "Python, methods, BibTeX, JSON, CSV, HDF5, report, session";
   const list = document.createElement("div");
   menu.append(title, list);
   for (const [key, label, hint] of model.get("items")) {
@@ -43,9 +43,9 @@ function render({ model, el }) {
   dialog.append(heading, code, bar);
   el.append(menu, dialog);
 
-  const onMessage = (content) => {
+  const onMessage = (content, buffers) => {
     title.textContent = "Take away";
-    if (content.kind === "file") save(content.name, content.type, content.text);
+    if (content.kind === "file") save(content.name, content.type, content.text ?? buffers[0]);
     if (content.kind === "text") {
       heading.textContent = content.name;
       code.textContent = content.text;

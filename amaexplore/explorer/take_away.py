@@ -1,4 +1,4 @@
-"""Everything on the page to take away: Python, JSON, CSV, an HTML report, the session."""
+"""Everything on the page to take away: Python, methods, BibTeX, JSON, CSV, HDF5, an HTML report, the session."""
 
 import asyncio
 import csv
@@ -16,9 +16,12 @@ from .code import reproduce
 __all__ = ["TakeAway"]
 
 ITEMS = (
-    ("python", "Python that reproduces this", "Running it gives the numbers on the page"),
+    ("python", "How was this computed?", "Python that gives exactly the numbers on the page"),
+    ("methods", "Methods paragraph", "What was computed and how, for a paper or a thesis"),
+    ("bibtex", "BibTeX", "The theory, this program and the libraries it used here"),
     ("json", "Numbers as JSON", "What `amaexplore analyze --json` writes"),
     ("csv", "Curves as CSV", "Correlation functions and running integrals with their errors"),
+    ("h5", "Everything as HDF5", "All results and series with units, readable by h5py and MATLAB"),
     ("report", "Report as HTML", "One page with interactive plots that opens without a network"),
     ("session", "Session file", "All choices; open it with ama.Session.load"),
 )
@@ -47,11 +50,16 @@ class TakeAway(anywidget.AnyWidget):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.send(self.made(content["key"]))
+            self._hand_over(self.made(content["key"]))
             return
         # a report takes a second or two, which the page must not feel
         job = loop.run_in_executor(None, self.made, content["key"])
-        job.add_done_callback(lambda done: self.send(done.result()))
+        job.add_done_callback(lambda done: self._hand_over(done.result()))
+
+    def _hand_over(self, message):
+        """Send a message; bytes travel beside it."""
+        data = message.pop("data", None)
+        self.send(message, None if data is None else [data])
 
     def made(self, key):
         """The message that hands an item to the page; a sentence where it cannot be had."""
@@ -61,7 +69,48 @@ class TakeAway(anywidget.AnyWidget):
             return {"kind": "text", "name": "This cannot be had yet", "text": str(error)}
 
     def _make_python(self):
-        return {"kind": "text", "name": "Python that reproduces this page", "text": reproduce(self._session)}
+        return {
+            "kind": "text",
+            "name": "How was this computed? This Python gives the same numbers",
+            "text": reproduce(self._session),
+        }
+
+    def _predictions(self):
+        names = ("smoluchowski", "fokker_planck")
+        return {name: self._session.latest(name) for name in names if self._there(name)}
+
+    def _there(self, name):
+        return self._session.state(name).status == "fresh" and self._session.latest(name) is not None
+
+    def _origin(self):
+        return {"source": self._session.latest("data"), "topology": self._session.source.get("topology")}
+
+    def _make_methods(self):
+        from ..methods import methods_paragraph
+
+        analysis = self._session.analysis()
+        text = methods_paragraph(analysis, tuple(self._predictions().values()), **self._origin())
+        return {"kind": "text", "name": "Methods", "text": text}
+
+    def _make_bibtex(self):
+        from ..methods import bibtex
+
+        return {"kind": "text", "name": "BibTeX", "text": bibtex(self._session.analysis(), **self._origin())}
+
+    def _make_h5(self):
+        from ..archive import write_archive
+
+        analysis, session = self._session.analysis(), self._session
+        others = {name: session.latest(name) for name in ("gibbs", "passage", "masses") if self._there(name)}
+        if self._there("modes"):
+            others["modes"] = dict(zip(("rates", "modes"), session.latest("modes")))
+        for name, fan in ((session.latest("fans") if self._there("fans") else None) or {}).items():
+            others[f"fans/{name}"] = fan
+        curves = session.latest("curves") if self._there("curves") else None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "amaexplore.h5"
+            write_archive(path, analysis, curves=curves, predictions=self._predictions(), others=others)
+            return {"kind": "file", "name": path.name, "type": "application/x-hdf5", "data": path.read_bytes()}
 
     def _make_json(self):
         text = json.dumps(self._session.analysis().to_dict(), indent=1, ensure_ascii=False)

@@ -143,10 +143,7 @@ class DensityLines:
             self._show_fan(name, index)
         self._show_other(time)
         if self._densities:
-            first = next(iter(self._densities.values()))
-            index = int(np.argmin(np.abs(np.asarray(first.times) - time)))
-            mean, std = float(first.mean[index]), float(np.sqrt(first.variance[index]))
-            self.root.title.text = f"W̃(R, t) at t = {time:.4g} ps: R = {mean:.3g}, std {std:.2g} nm"
+            self.root.title.text = f"Density W̃(R, t) at t = {time:.4g} ps"
 
     def take_fans(self, fans):
         """Errors of the densities, a `DensityFan` by regime, drawn as a band of one standard deviation."""

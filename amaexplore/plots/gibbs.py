@@ -58,9 +58,9 @@ class GibbsPlot:
         }
         self.root.x_range.update(start=float(check.times[0]), end=float(check.times[-1]))
         # the first instants would press the rest flat
-        seen = check.times >= min(check.correlation_time, 0.1 * check.times[-1])
+        seen = check.times >= max(5.0 * check.correlation_time, 0.005 * check.times[-1])
         reach = float((np.abs(check.running) + check.running_std)[seen].max())
         reach = max(reach, float(np.abs(means).max(initial=0.0))) or 1.0
         self.root.y_range.update(start=-1.1 * reach, end=1.3 * reach)
         words = "one run" if not several else f"{len(means)} replicas, χ²/n = {check.chi_square:.2g}"
-        self.root.title.text = f"Gibbs hypothesis: running mean of F, {words}"
+        self.root.title.text = f"Gibbs hypothesis: mean of F, {words}"

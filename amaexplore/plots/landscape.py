@@ -74,7 +74,7 @@ class FreeEnergyPlot:
         for name, (times, places, energies) in self._energies.items():
             self.now[name].data = {"R": places, "A": energies[int(np.argmin(np.abs(times - time)))]}
         if self._energies:
-            self.root.title.text = f"Free-energy profile −k_BT ln W̃ at t = {time:.4g} ps"
+            self.root.title.text = f"Free energy −k_BT ln W̃ at {time:.4g} ps"
 
 
 def _energy(values, thermal):
@@ -154,11 +154,7 @@ class PassagePlot:
             self.target.visible = ask
             if ask:
                 self.target.location = float(grid.centres[int(0.75 * grid.n_cells)])
-            self.root.title.text = (
-                "First passage: drag the red line to a place"
-                if ask
-                else "First passage: needs the Smoluchowski equation"
-            )
+            self.root.title.text = "First passage: drag the red line" if ask else "First passage: needs equation (29)"
             return
         self.source.data = {"R": passage.positions, "time": passage.times}
         top = float(passage.times.max()) or 1.0

@@ -32,6 +32,8 @@ source.data = { R: places, W: [...source.heights] };
 if (cb_obj.event_name === "panend") {
   const points = places.map((place, i) => [Number(place.toPrecision(5)), Number(source.heights[i].toPrecision(4))]);
   mail.name = JSON.stringify(points);
+  // by then the density itself is drawn, on its own scale
+  setTimeout(() => { source.data = { R: [], W: [] }; }, 700);
 }
 """
 

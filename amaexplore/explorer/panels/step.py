@@ -35,15 +35,26 @@ class Step:
         self.names = names
         self.follows = names
         self._title, self._number, self._hint = title, number, hint
-        self.header = widgets.HTML()
+        self.fold = widgets.ToggleButton(
+            description="▾", tooltip=f"Fold or unfold {title}", layout={"width": "20px", "flex": "0 0 auto"}
+        )
+        self.fold.add_class("ama-fold")
+        self.fold.observe(lambda change: self._fold(change["new"]), "value")
+        self.header = widgets.HTML(layout={"flex": "1 1 auto", "width": "auto"})
         self.header.add_class("ama-step-header")
         self.message = widgets.HTML()
         self.message.add_class("ama-message")
         self.body = widgets.VBox()
         self.body.add_class("ama-step-body")
-        self.box = widgets.VBox([self.header, self.body, self.message])
+        top = widgets.HBox([self.header, self.fold], layout={"align_items": "center"})
+        self.box = widgets.VBox([top, self.body, self.message])
         self.box.add_class("ama-step")
         self._write_header("stale")
+
+    def _fold(self, folded):
+        """Hide the controls, to make room for those of other steps; what is wrong stays in sight."""
+        self.body.layout.display = "none" if folded else None
+        self.fold.description = "▸" if folded else "▾"
 
     def _write_header(self, status):
         text = (

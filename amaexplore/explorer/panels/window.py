@@ -112,7 +112,8 @@ class WindowStep(Step):
         self.unit.value = explained("window", "ps", data, "" if found is None else f"estimator “{found.estimator}”")
         text = ""
         if found is not None and session.window is None:
-            text = f"<div class='ama-quiet'>Proposed: {html.escape(found.window_reason)}.</div>"
+            reason = explained("window", f"Proposed: {html.escape(found.window_reason)}.", data, found.window_reason)
+            text = f"<div class='ama-quiet ama-one-line'>{reason}</div>"
         elif found is not None:
             steady = "stays put up to 2 t₀" if found.plateau else "still changes up to 2 t₀"
             text = f"<div class='ama-quiet'>Chosen by you; the running integral {steady}.</div>"
