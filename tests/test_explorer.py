@@ -11,6 +11,7 @@ from explorer_systems import brownian_particle, write_series
 import amaexplore as ama
 from amaexplore.errors import FormatError, InputError
 from amaexplore.explorer import serve
+from amaexplore.explorer.app import Explorer
 from amaexplore.explorer.figure_view import FigureView
 
 
@@ -148,17 +149,21 @@ def test_an_error_is_a_sentence_in_its_step_and_fades_the_plots(explorer):
     assert "ama-error" not in explorer.window.message.value
 
 
-def test_a_chosen_file_must_lie_in_the_folder(tmp_path, particle):
+@pytest.mark.parametrize("way", ["typed", "a link in the folder", "a session's address"])
+def test_a_chosen_file_must_lie_in_the_folder(tmp_path, particle, way):
     inside = tmp_path / "here"
     inside.mkdir()
-    (tmp_path / "secret.csv").write_text("a,b\n")
-    explorer = ama.explore(particle)
-    step = type(explorer.data)(explorer.session, folder=inside)
-    step.kind.value = "files"
-    step.files.value = "../secret.csv"
-    assert explorer.session.source["files"] == [str(inside / "secret.csv")]
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n")
+    (inside / "link.csv").symlink_to(secret)
+    explorer = Explorer(ama.Session(particle), folder=inside)
+    if way == "a session's address":
+        explorer.session.source = {"kind": "files", "files": [str(secret)]}
+    else:
+        explorer.data.kind.value = "files"
+        explorer.data.files.value = "../secret.csv" if way == "typed" else "link.csv"
     assert explorer.session.wait(60)
-    assert "secret.csv" in explorer.session.state("data").message
+    assert "is not in the folder 'here'" in explorer.session.state("data").message
     explorer.session.stop()
 
 

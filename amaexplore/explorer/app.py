@@ -16,6 +16,7 @@ from .graph import SETTLED
 from .page_state import PageState
 from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
 from .session import Session
+from .steps import Folder
 from .take_away import TakeAway
 
 __all__ = ["OPEN_VARIABLE", "Explorer", "explore"]
@@ -53,6 +54,10 @@ class Explorer(widgets.Box):
         self._changed = set()
         self._lock = threading.Lock()
         self.data = DataStep(session, folder)
+        # whatever the page asks for from here on, by a control or by its address, stays in the folder
+        source = session.source
+        named = [*source.get("files", ()), *filter(None, [source.get("topology")])]
+        session.files_within = Folder(self.data.folder, tuple(str(file) for file in named))
         self.nanoparticle = NanoparticleStep(session)
         self.regime = RegimeStep(session)
         self.window = WindowStep(session)

@@ -126,16 +126,8 @@ class DataStep(Step):
         self.session.source = source
 
     def _inside(self, name):
-        """The path of a file the user typed; one that the command line named stays reachable."""
-        path = (self.folder / name).resolve()
-        if path.is_relative_to(self.folder.resolve()) or str(path) in self._named_before():
-            return path
-        # a path that does not exist makes the data step say so, in its own words
-        return self.folder / Path(name).name
-
-    def _named_before(self):
-        source = self.session.source
-        return {str(Path(file).resolve()) for file in [*source.get("files", ()), source.get("topology") or ""] if file}
+        """The path of a file the user typed. One that lies elsewhere is refused where it is opened, in a sentence."""
+        return (self.folder / name).resolve()
 
     def refresh(self):
         """Show what is in the data, and how far the work is."""
