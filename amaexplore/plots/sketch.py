@@ -16,11 +16,12 @@ if (!line.visible) return;
 const lower = x_range.start, upper = x_range.end;
 const at = (x) => Math.min(Math.max(Math.round((x - lower) / (upper - lower) * (n - 1)), 0), n - 1);
 const k = at(cb_obj.x), height = Math.max(cb_obj.y, 0);
-if (cb_obj.event_name === "panstart") {
+// drawing may be allowed while the hand is moving already
+if (cb_obj.event_name === "panstart" || !source.heights) {
   source.heights = new Array(n).fill(0);
   source.last = [k, height];
 }
-const [from, before] = source.last ?? [k, height];
+const [from, before] = source.last;
 // the hand may jump over several bins between two reports
 for (let step = 0; step <= Math.abs(k - from); step++) {
   const share = k === from ? 1 : step / Math.abs(k - from);
@@ -31,6 +32,7 @@ const places = source.heights.map((_, i) => lower + (upper - lower) * i / (n - 1
 source.data = { R: places, W: [...source.heights] };
 if (cb_obj.event_name === "panend") {
   const points = places.map((place, i) => [Number(place.toPrecision(5)), Number(source.heights[i].toPrecision(4))]);
+  source.heights = null;
   mail.name = JSON.stringify(points);
   // by then the density itself is drawn, on its own scale
   setTimeout(() => { source.data = { R: [], W: [] }; }, 700);

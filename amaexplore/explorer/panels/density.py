@@ -47,7 +47,7 @@ class DensityStep(Step):
             self.facts,
         ]
         session.observe(lambda _change: self._follow_choices(), ["initial", "axis", "horizon"])
-        session.observe(lambda _change: self._follow_choices(), "view")
+        session.observe(lambda _change: self.refresh(), "view")
         self._follow_choices()
         self.refresh()
 
