@@ -5,6 +5,7 @@ from pathlib import Path
 
 from . import __version__
 from .results import format_value
+from .thermal_force import axis_direction
 from .trajectory.trajectory import Trajectory
 
 __all__ = ["PAPER", "bibtex", "methods_paragraph"]
@@ -190,7 +191,7 @@ def _density_sentence(prediction):
     scheme = density.diagnostics.get("scheme", "")
     boundary = grid.boundary if isinstance(grid.boundary, str) else " and ".join(grid.boundary)
     return (
-        f"The reduced density along {prediction.axis} was evolved by equation ({number}) to {density.times[-1]:.4g} ps on "
+        f"The reduced density along {axis_direction(prediction.axis)[1]} was evolved by equation ({number}) to {density.times[-1]:.4g} ps on "
         f"{grid.n_cells} cells from {grid.lower:.4g} to {grid.upper:.4g} nm with {boundary} ends (scheme “{scheme}”), "
         f"with D = {prediction.diffusion:.4g} nm²/ps, ζ = {prediction.friction:.4g} u/ps and the mean force "
         f"{prediction.force_used}."

@@ -21,7 +21,7 @@ details { margin: 1.5rem 0; } pre { overflow-x: auto; background: #f6f6f6; paddi
 """
 
 
-def write_report(analysis, path):
+def write_report(analysis, path, *, predictions=None, source=None, topology=None):
     """Write the report of an analysis.
 
     Parameters
@@ -29,6 +29,11 @@ def write_report(analysis, path):
     analysis : Analysis
     path : str or Path
         An ``.html`` file; replaced in one go when everything is there.
+    predictions : sequence of Prediction, optional
+        The densities to show; default those that `Analysis.predict` makes of itself.
+    source : Trajectory or OrderParameters, optional
+        What the analysis came from, for the citations.
+    topology : str or Path, optional
 
     Returns
     -------
@@ -42,13 +47,21 @@ def write_report(analysis, path):
     from .files import writable_target
 
     path = writable_target(path)
-    figures, missing = _figures(analysis)
-    write_text(path, _page(analysis, figures, missing))
+    figures, missing, shown = _figures(analysis, predictions)
+    write_text(path, _page(analysis, figures, missing, _methods(analysis, shown, source, topology)))
     return path
 
 
-def _figures(analysis):
-    """Titled figures of all that was computed, and sentences for what was not."""
+def _methods(analysis, predictions, source, topology):
+    from .methods import bibtex, methods_paragraph
+
+    words = html.escape(methods_paragraph(analysis, predictions, source, topology))
+    entries = html.escape(bibtex(analysis, source, topology))
+    return f"<h2>Methods</h2><p>{words}</p><details><summary>BibTeX</summary><pre>{entries}</pre></details>"
+
+
+def _figures(analysis, predictions):
+    """Titled figures of all that was computed, sentences for what was not, and the densities shown."""
     from .correlation import force_correlation, momentum_correlation
     from .plots import figure_of
 
@@ -64,9 +77,17 @@ def _figures(analysis):
         ("εθ: running integral (55)", lambda: analysis.theta),
     ]
     regimes = ("smoluchowski", "fokker-planck") if analysis.regime == "both" else (analysis.regime,)
-    wanted += [
-        (f"Reduced density, {regime}", lambda regime=regime: analysis.predict(regime).density) for regime in regimes
-    ]
+    shown = []
+
+    def density(regime):
+        prediction = analysis.predict(regime) if predictions is None else given.get(regime)
+        if prediction is None:
+            return None
+        shown.append(prediction)
+        return prediction
+
+    given = {prediction.regime: prediction for prediction in predictions or ()}
+    wanted += [(f"Reduced density, {regime}", lambda regime=regime: density(regime)) for regime in regimes]
     figures, missing = [], []
     for title, compute in wanted:
         try:
@@ -75,10 +96,10 @@ def _figures(analysis):
                 figures.append((title, figure_of(result)))
         except AmaError as reason:
             missing.append(f"{title}: {reason}")
-    return figures, missing
+    return figures, missing, shown
 
 
-def _page(analysis, figures, missing):
+def _page(analysis, figures, missing, methods):
     from bokeh.embed import components
     from bokeh.resources import INLINE
 
@@ -99,6 +120,7 @@ def _page(analysis, figures, missing):
 <h2>Results</h2><table>{rows}</table>
 {f"<h2>Notes</h2><ul>{notices}</ul>" if notices else ""}
 <div class="plots">{plots}</div>
+{methods}
 <details><summary>All numbers as JSON</summary><pre>{document}</pre></details>
 {script}</body></html>
 """

@@ -6,7 +6,7 @@ import pytest
 from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
 from explorer_systems import write_series
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,8 @@ def test_errors_and_other_masses(page):
     page.screenshot(path=SCREENSHOTS / "density_masses.png")
     _tab(page, "W̃")
     wait_until(lambda: len(_columns(page, "lines", "W")) >= 3)
+    # the fan of the phase space takes a few seconds
+    page.locator(".ama-step").nth(4).locator(".ama-number.ama-fresh").wait_for()
     page.screenshot(path=SCREENSHOTS / "density_errors.png")
 
 

@@ -299,6 +299,9 @@ def test_errors_masses_and_places_are_drawn(explorer):
     assert f"τ_P {16.0 * tau:.3g} ps" in explorer.regime.other.value
     index = int(np.argmin(np.abs(ladder.times - explorer.density.time)))
     np.testing.assert_allclose(dashboard.masses.source.data["distance"], ladder.distance[:, index])
+    explorer.regime.mass.value = explorer.regime.mass.min + 1
+    assert dashboard.masses.chosen.location == pytest.approx(ladder.epsilon[-2])
+    explorer.regime.mass.value = explorer.regime.mass.min
     dashboard.density.value = "lines"
     lines = dashboard.lines
     np.testing.assert_array_equal(lines.other.data["W"], ladder.fokker_planck[-1, index])

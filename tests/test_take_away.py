@@ -161,6 +161,18 @@ def test_the_citation_file_and_the_bibtex_agree():
         assert name in PAPER
 
 
+def test_the_report_shows_the_densities_of_the_page_and_says_how(explorer):
+    session = explorer.session
+    session.horizon = 12.5
+    assert session.wait(60)
+    page = explorer.take_away.made("report")["text"]
+    assert "to 12.5 ps on" in page
+    assert "4053--4069" in page
+    assert not re.search(r"<(script|link)[^>]+(src|href)=[\"']http", page.split("</script>")[0])
+    session.horizon = None
+    assert session.wait(60)
+
+
 # -- HDF5 and CSV ----------------------------------------------------------------------------------------------
 
 

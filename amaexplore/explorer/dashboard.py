@@ -114,7 +114,7 @@ class Dashboard:
         self.lines.sketch.on_drawn(self._drawn_by_hand)
         self.time = None
         self._apply_view()
-        session.observe(lambda _change: self._apply_view(), "view")
+        session.observe(self._view_applied, "view")
         session.observe(lambda _change: self._regime_changed(), "regime")
         self.refresh()
 
@@ -137,6 +137,12 @@ class Dashboard:
         }
         self.session.view = self.session.view | wanted
         self.refresh()
+
+    def _view_applied(self, change):
+        self._apply_view()
+        # the other mass is chosen in the left column
+        if change["old"].get("mass_factor") != change["new"].get("mass_factor"):
+            self.refresh()
 
     def _apply_view(self):
         view = self.session.view

@@ -121,9 +121,13 @@ class TakeAway(anywidget.AnyWidget):
         return _file("session.json", "application/json", text + "\n")
 
     def _make_report(self):
+        from ..report import write_report
+
         with tempfile.TemporaryDirectory() as folder:
-            path = self._session.analysis().report(Path(folder) / "report.html")
-            return _file("report.html", "text/html", Path(path).read_text(encoding="utf-8"))
+            path = Path(folder) / "report.html"
+            predictions = tuple(self._predictions().values())
+            write_report(self._session.analysis(), path, predictions=predictions, **self._origin())
+            return _file("report.html", "text/html", path.read_text(encoding="utf-8"))
 
     def _make_csv(self):
         columns = {}
