@@ -119,6 +119,18 @@ def test_the_same_figure_is_updated_not_replaced(bench):
     assert {m for m in plot.root.references() if isinstance(m, ColumnDataSource)} <= models
 
 
+def test_estimators_are_drawn_with_their_own_windows(bench):
+    from amaexplore.plots.estimators import EstimatorsPlot
+
+    plot, table = EstimatorsPlot(), bench.table()
+    for kind, value in (("gamma", "gamma"), ("theta", "theta_raw")):
+        plot.update(table, getattr(bench, kind)(), kind)
+        rows = {row["estimator"]: row for row in table}
+        for name, shown, window in zip(*(plot.source.data[key] for key in ("label", "value", "window"))):
+            assert shown == rows[name][value]
+            assert window == rows[name][f"{kind}_window"] > 0.0
+
+
 def test_the_mean_force_shows_three_routes(series):
     result = ama.mean_force(series)
     plot = MeanForcePlot()

@@ -46,7 +46,7 @@ class EstimatorsPlot:
             "low": values - std,
             "high": values + std,
             "std": std,
-            "window": [row.get("window") or np.nan for row in rows],
+            "window": [row.get(f"{kind}_window") or np.nan for row in rows],
             "colour": [COLOURS["vermilion"] if row["estimator"] == chosen else COLOURS["blue"] for row in rows],
         }
         self.root.title.text = f"{symbol} by every estimator"
