@@ -43,7 +43,8 @@ def test_phase_space_has_a_picture():
     grid = ama.Grid(-1.0, 1.0, 60)
     equation = ama.FokkerPlanck(grid, mass=500.0, friction=300.0, potential=lambda R: 20.0 * R**2, temperature=240.0)
     density = equation.evolve(("gaussian", 0.2, 0.15), [0.0, 1.0])
-    image = density.plot(time=1.0).select_one(ColumnDataSource).data
+    sources = density.plot(time=1.0).select(ColumnDataSource)
+    image = next(source.data for source in sources if "image" in source.data)
     np.testing.assert_allclose(image["image"][0], density.values[1].T, rtol=1e-5, atol=1e-9)
     assert image["dw"] == pytest.approx([2.0])
     assert image["dh"] == pytest.approx([density.momentum_grid.length])
