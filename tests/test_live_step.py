@@ -5,7 +5,7 @@ import time
 import pytest
 
 import amaexplore as ama
-from amaexplore.errors import InputError
+from amaexplore.errors import Cancelled, InputError
 
 
 @pytest.fixture
@@ -54,6 +54,21 @@ def test_results_grow_while_it_runs_and_stopping_leaves_the_data(session):
     again = ama.Session.from_dict(session.to_dict())
     assert again.result("theta", 60).friction == session.result("theta").friction
     again.stop()
+
+
+def test_a_start_that_is_overtaken_while_it_prepares_is_made_again(session):
+    def overtaken(fraction, text):
+        raise Cancelled("overtaken")
+
+    source = {"kind": "demo", "name": "argon-nanoparticle", "duration": 2000.0, "seed": 5}
+    session.live._wanted = source
+    with pytest.raises(Cancelled):
+        session.live.data(source, overtaken)
+    assert session.live.run is None
+    frames = session.live.data(source, lambda fraction, text: None)
+    assert session.live.going
+    assert frames.n_frames >= 250
+    session.live.leave()
 
 
 def test_a_length_that_is_none_is_refused(session):

@@ -154,9 +154,7 @@ class LiveSource:
         """
         with self._lock:
             wanted = self._wanted == source
-            if wanted:
-                self._wanted = None
-            elif self.source == source:
+            if not wanted and self.source == source:
                 if self._result is not None:
                     return self._result
                 wanted = self.run is None
@@ -179,6 +177,8 @@ class LiveSource:
         run = demo(source.get("name", ""), live=True, cache=False, **_settings(source))
         with self._lock:
             self.run, self.source, self._result, self._shown = run, dict(source), None, 0
+            # not before: what is overtaken while it prepares is asked for again
+            self._wanted = None
         run.start()
         threading.Thread(target=self._follow, args=(run,), name="amaexplore-live", daemon=True).start()
         self._tell()
@@ -200,6 +200,8 @@ class LiveSource:
         return run.trajectory()
 
     def _source_changed(self, change):
+        if change["new"] != self._wanted:
+            self._wanted = None
         if self.source is not None and change["new"] != self.source:
             self.leave()
 
