@@ -33,6 +33,8 @@ def test_the_window_slider_moves_gamma_in_jupyterlab(tmp_path):
             page = open_page(chromium, app.url, height=1000)
             cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
             cell.click(timeout=60000)
+            # JupyterLab drops what is run before its kernel answers
+            page.get_by_text("| Idle").wait_for(timeout=60000)
             page.keyboard.press("Shift+Enter")
             before = wait_until(lambda: _point(drawn(page, "running")), patience=90)
             page.locator(".ama-window-slider .noUi-handle").focus()
