@@ -37,8 +37,7 @@ def explorer(particle):
 PROBE = """
 import hashlib, json, numpy as np
 def digest(*arrays):
-    flat = np.nan_to_num(np.concatenate([np.ravel(np.asarray(a, dtype=float)) for a in arrays]))
-    return [float(np.abs(flat).max()), float(flat.sum()), float(flat @ np.cos(np.arange(flat.size)))]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a, dtype=float).tobytes() for a in arrays)).hexdigest()
 found = {"analysis": hashlib.sha256(json.dumps(analysis.to_dict()).encode()).hexdigest()}
 for name in ("smoluchowski", "fokker_planck"):
     if name in globals():
@@ -94,12 +93,8 @@ def test_a_fresh_process_gets_the_same_numbers(tmp_path, choices):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout.rpartition("PROBE")[2])
-    shown = probe(session)
-    assert printed.keys() == shown.keys()
-    assert printed["analysis"] == shown["analysis"]
-    for name in shown.keys() - {"analysis"}:
-        # to rounding only: the phase-space density was seen to differ in its last digits between processes, cause not found
-        assert printed[name] == pytest.approx(shown[name], rel=1e-8, abs=1e-8 * shown[name][0]), name
+    # to the last bit
+    assert printed == probe(session)
     session.stop()
 
 
