@@ -377,7 +377,7 @@ def _trajectory_facts(trajectory):
 
 def _series_facts(series):
     return {
-        "files": [],
+        "files": list(series.files),
         "n_atoms": series.n_atoms,
         "n_frames": series.n_frames,
         "timestep": series.timestep,

@@ -43,7 +43,7 @@ def _parser():
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     explore = commands.add_parser("explore", help="open the explorer in the browser (default: on the embedded demo)")
-    _input(explore, required=False)
+    _files(explore, required=False)
     _server(explore)
     explore.set_defaults(run=_explore)
 
@@ -92,11 +92,16 @@ def _parser():
     return parser
 
 
-def _input(command, required=True):
+def _files(command, required=True):
     command.add_argument("files", nargs="+" if required else "*", metavar="FILE", help="trajectory or series files")
     command.add_argument("--topology", metavar="T", help="TPR, GRO, PDB, PRMTOP, PSF, ... of the same atoms")
     command.add_argument("--units", metavar="U", help="LAMMPS units where the file does not say (real, metal, lj, ...)")
     command.add_argument("--timestep", type=float, metavar="PS", help="time between frames where the file does not say")
+    command.add_argument("--mass", type=float, metavar="M", help="of the group in series files that do not say, u")
+
+
+def _input(command):
+    _files(command)
     command.add_argument("--frames", type=_slice, metavar="A:B[:C]", help="only these frames, counted from 0")
     command.add_argument("--integrator", metavar="I", help="leapfrog or velocity-verlet, where the data misleads")
 
@@ -121,7 +126,10 @@ def _server(command):
 def _explore(options):
     from .explorer.serve import open_app
 
-    return open_app(options.files, topology=options.topology, port=options.port, browser=not options.no_browser)
+    facts = {name: getattr(options, name) for name in ("units", "timestep", "mass")}
+    return open_app(
+        options.files, topology=options.topology, port=options.port, browser=not options.no_browser, **facts
+    )
 
 
 def _lab(options):
@@ -136,13 +144,16 @@ def _load(options, progress=None):
     from .trajectory.series_files import is_series_file, load_series
 
     if all(is_series_file(path) for path in options.files):
-        for name in ("topology", "units", "timestep", "integrator", "select"):
+        for name in ("topology", "integrator", "select"):
             if getattr(options, name, None) is not None:
                 raise InputError(
                     f"--{name} does not apply to series files, which hold R, P and F of one nanoparticle; leave it out."
                 )
-        series = load_series(options.files if len(options.files) > 1 else options.files[0])
+        files = options.files if len(options.files) > 1 else options.files[0]
+        series = load_series(files, units=options.units, timestep=options.timestep, mass=options.mass)
         return series if options.frames is None else series.frames(options.frames)
+    if options.mass is not None:
+        raise InputError("--mass is for series files; masses of a trajectory come from its files or its topology.")
     return load(
         options.files,
         topology=options.topology,

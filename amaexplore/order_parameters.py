@@ -70,6 +70,7 @@ class OrderParameters(Result):
     label: str = ""
     n_atoms: int | None = None
     warnings: tuple[Notice, ...] = field(default=())
+    files: tuple[str, ...] = field(default=())
 
     def __post_init__(self):
         if not (np.isfinite(self.mass) and self.mass > 0):

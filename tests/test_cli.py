@@ -106,10 +106,30 @@ def test_series_files_refuse_what_does_not_apply(tmp_path, capsys):
     code, out, _ = run(capsys, "analyze", path, "--frames", "0:400", "--json", "-")
     assert code == 0
     assert json.loads(out)["input"]["n_frames"] == 400
-    for option in (["--select", "protein"], ["--topology", "nope.tpr"], ["--timestep", 5]):
+    assert json.loads(out)["input"]["files"] == [str(path)]
+    for option in (["--select", "protein"], ["--topology", "nope.tpr"], ["--integrator", "leapfrog"]):
         code, out, err = run(capsys, "analyze", path, *option)
         assert_one_sentence(code, out, err)
         assert f"{option[0]} does not apply to series files" in err
+
+
+def test_a_series_file_without_mass_or_times(tmp_path, capsys, rng):
+    path = tmp_path / "mine.csv"
+    momentum = np.cumsum(rng.normal(size=(800, 3)), axis=0)
+    np.savetxt(path, momentum - momentum.mean(axis=0), delimiter=",", header="Px,Py,Pz", comments="")
+    code, out, err = run(capsys, "analyze", path, "--timestep", 0.05)
+    assert_one_sentence(code, out, err)
+    assert "--mass" in err
+    code, out, _ = run(capsys, "analyze", path, "--timestep", 0.05, "--mass", 519.3, "--json", "-")
+    assert code == 0
+    document = json.loads(out)
+    assert (document["subset"]["mass"], document["input"]["timestep"]) == (519.3, pytest.approx(0.05))
+
+
+def test_a_mass_for_a_trajectory_is_refused(dump, capsys):
+    code, out, err = run(capsys, "analyze", dump[0], "--mass", 5)
+    assert_one_sentence(code, out, err)
+    assert "--mass is for series files" in err
 
 
 def test_ingest_makes_a_store_beside_the_trajectory(dump, tmp_path, capsys):

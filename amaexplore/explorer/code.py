@@ -41,7 +41,7 @@ def _loaded(session):
     if source["kind"] == "files":
         files = source["files"][0] if len(source["files"]) == 1 else list(source["files"])
         if session.latest("subset") is None and session.state("subset").status == "fresh":
-            options = {name: source[name] for name in ("units", "timestep") if source.get(name)}
+            options = {name: source[name] for name in ("units", "timestep", "mass") if source.get(name)}
             return [f"data = ama.load_series({_arguments(files, **options)})"]
         options = {name: source[name] for name in ("topology", "units", "timestep") if source.get(name)}
         return [f"data = ama.load({_arguments(files, **options)})"]

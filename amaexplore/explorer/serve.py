@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 LAB_PAGE = "/lab/tree/explore.ipynb"
 
 
-def open_app(files=(), topology=None, port=None, browser=True):
+def open_app(files=(), topology=None, port=None, browser=True, *, units=None, timestep=None, mass=None):
     """Open the explorer in the browser; returns when it is ended (Ctrl-C).
 
     Parameters
@@ -34,6 +34,10 @@ def open_app(files=(), topology=None, port=None, browser=True):
         Default: the first free one from 8888.
     browser : bool
         Open a browser; else only print the address.
+    units : str, optional
+    timestep : float, ps, optional
+    mass : float, u, optional
+        What the files do not say; see `load` and `load_series`.
 
     Raises
     ------
@@ -45,6 +49,8 @@ def open_app(files=(), topology=None, port=None, browser=True):
         source = {"kind": "files", "files": [_existing(file) for file in files]}
         if topology is not None:
             source["topology"] = _existing(topology)
+        facts = {"units": units, "timestep": timestep, "mass": mass}
+        source |= {name: value for name, value in facts.items() if value is not None}
         document["source"] = source
     os.environ[OPEN_VARIABLE] = json.dumps(document)
     # the kernel of this very Python, whatever else is installed for the user

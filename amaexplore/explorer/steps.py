@@ -77,7 +77,7 @@ def _from_files(source, progress, within):
         for file in [*files, topology] if topology else files:
             within.check(file)
     if all(is_series_file(file) for file in files):
-        options = {name: source[name] for name in ("units", "timestep") if source.get(name)}
+        options = {name: source[name] for name in ("units", "timestep", "mass") if source.get(name)}
         return load_series(files if len(files) > 1 else files[0], **options)
     options = {name: source[name] for name in ("topology", "units", "timestep") if source.get(name)}
     return load(files, progress=progress, **options)

@@ -143,7 +143,10 @@ def load_series(
     notices = [notice for table in tables for notice in table.notices]
     time, arrays = _stacked(runs, timestep, paths, notices)
     if mass is None:
-        raise InputError(f"{paths[0]} does not say the mass of the group; give mass= in u.")
+        raise InputError(
+            f"{paths[0]} does not say the mass of the group: give mass= in u (--mass on the command line), or put a line "
+            "such as '# amaexplore mass=519.3' at its top."
+        )
     if "velocity" in arrays:
         velocity = arrays.pop("velocity")
         arrays.setdefault("momentum", mass * velocity)
@@ -161,6 +164,7 @@ def load_series(
         zero_total_momentum=bool(zero_total_momentum or facts.get("zero_total_momentum", False)),
         momentum_offset=momentum_offset or facts.get("momentum_offset", 0.0),
         label=facts.get("label", ", ".join(path.name for path in paths)),
+        files=tuple(str(path) for path in paths),
         warnings=tuple(notices),
         **arrays,
     )
@@ -180,11 +184,12 @@ def _recorded(paths):
     from ..simulate.recorder import recorded_series
 
     runs = [recorded_series(path) for path in paths]
+    names = tuple(str(path) for path in paths)
     if len(runs) == 1:
-        return runs[0]
+        return replace(runs[0], files=names)
     n_frames = min(run.n_frames for run in runs)
     stacked = {name: np.stack([getattr(run, name)[:n_frames] for run in runs]) for name in SERIES if runs[0].has(name)}
-    return replace(runs[0], time=runs[0].time[:n_frames], **stacked)
+    return replace(runs[0], time=runs[0].time[:n_frames], files=names, **stacked)
 
 
 # -- reading columns ----------------------------------------------------------------------------------
