@@ -10,13 +10,10 @@ from .trajectory.trajectory import Trajectory
 
 __all__ = ["PAPER", "bibtex", "methods_paragraph"]
 
-PAPER = """@article{pankavich2008multiscaling,
+PAPER = """@misc{pankavich2010multiscaling,
   author  = {Pankavich, S. and Shreif, Z. and Ortoleva, P.},
   title   = {Multiscaling for Classical Nanosystems: Derivation of Smoluchowski \\& {Fokker-Planck} Equations},
-  journal = {Physica A},
-  volume  = {387},
-  pages   = {4053--4069},
-  year    = {2008},
+  year    = {2010},
   eprint  = {1001.1216},
   archiveprefix = {arXiv}
 }"""
@@ -164,7 +161,7 @@ def _data_sentence(analysis):
         "Order parameters of the nanoparticle "
         f"({series.label or 'given series'}{atoms}, m = {series.mass:.6g} u, ε = {series.epsilon:.4g}) were taken from {runs}"
         f"{series.n_frames} frames every {series.timestep:.4g} ps, and analysed by the all-atom multiscale theory of "
-        "Pankavich, Shreif and Ortoleva (2008)."
+        "Pankavich, Shreif and Ortoleva (arXiv:1001.1216)."
     )
 
 

@@ -194,7 +194,8 @@ class MassLadder(Result):
     fokker_planck : ndarray, shape (n_masses, n_times, n_cells), 1/nm
         R-marginals of (56).
     distance : ndarray, shape (n_masses, n_times)
-        ½ ∫ |W̃₅₆ − W̃₂₉| dR: 0 the same, 1 apart.
+        ½ ∫ |W̃₅₆ − W̃₂₉| dR: 0 the same, 1 apart. NaN for masses whose phase space had to be sampled by particles: their
+        noise would pass for a distance.
     tau_momentum : ndarray, shape (n_masses,), ps
     """
 
@@ -250,6 +251,8 @@ def mass_ladder(prediction, epsilon, factors=MASS_FACTORS, progress=None):
             prediction.density if same else prediction._again(prediction.friction, prediction.force, factor)
         )
     values = np.stack([marginal.values for marginal in marginals])
+    distance = 0.5 * np.abs(values - limit.values).sum(axis=2) * equation.grid.width
+    distance[[marginal.diagnostics.get("scheme") == "particles" for marginal in marginals]] = np.nan
     return MassLadder(
         factors=factors,
         epsilon=epsilon / factors,
@@ -257,7 +260,7 @@ def mass_ladder(prediction, epsilon, factors=MASS_FACTORS, progress=None):
         positions=equation.grid.centres,
         smoluchowski=limit.values,
         fokker_planck=values,
-        distance=0.5 * np.abs(values - limit.values).sum(axis=2) * equation.grid.width,
+        distance=distance,
         tau_momentum=factors * equation.mass / prediction.friction,
     )
 

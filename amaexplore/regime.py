@@ -13,7 +13,8 @@ from .units import BOLTZMANN
 
 __all__ = ["RegimeDiagnosis", "Verdict", "diagnose"]
 
-SMALL = 0.15  # ratio of times below which a separation counts
+SMALL = 0.15
+"""Ratio of times below which they count as separate."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,26 @@ class RegimeDiagnosis(Result):
     exponents: dict
     epsilon: float
     warnings: tuple[Notice, ...] = field(default=())
+
+    def with_mass(self, factors):
+        """Times and ratios for a heavier or lighter particle, on which the same forces act.
+
+        The forces, and with them their memory τ_K, the friction ζ and D, do not know the mass; τ_P = m/ζ does.
+
+        Parameters
+        ----------
+        factors : array_like
+            Masses over the real one.
+
+        Returns
+        -------
+        tau_momentum : ndarray, ps
+        smoluchowski, fokker_planck : ndarray
+            max(τ_P, τ_K)/τ_R and τ_K/τ_P, as in `verdicts`; each equation holds below `SMALL`. NaN where unknown.
+        """
+        tau_momentum = np.asarray(factors, dtype=float) * self.tau_momentum
+        memory = self.tau_force if self.tau_force > 0.0 else np.nan
+        return tau_momentum, np.fmax(tau_momentum, memory) / self.tau_position, memory / tau_momentum
 
     def summary(self):
         rows = [("regime", self.label)]

@@ -210,6 +210,25 @@ def test_lighter_particles_bring_the_two_equations_together(analysis):
         mass_ladder(analysis.predict("smoluchowski", horizon=5.0, n_times=3), 0.1)
 
 
+def test_the_noise_of_particles_is_no_distance(analysis):
+    # absorbing ends are the affair of particles
+    prediction = analysis.predict("fokker-planck", horizon=1.0, n_times=3, n_cells=48, boundary="absorbing")
+    ladder = mass_ladder(prediction, epsilon=0.1, factors=(1.0, 2.0))
+    assert ladder.distance.shape == (2, 3)
+    assert np.isnan(ladder.distance).all()
+    assert np.isfinite(ladder.fokker_planck).all()
+
+
+def test_another_mass_by_the_times_of_the_real_one(analysis):
+    diagnosis = analysis.diagnosis
+    tau, fast, memory = diagnosis.with_mass([1.0, 4.0])
+    np.testing.assert_allclose(tau, [diagnosis.tau_momentum, 4.0 * diagnosis.tau_momentum])
+    assert fast[0] == pytest.approx(diagnosis.verdicts["smoluchowski"]["ratio"])
+    assert memory[0] == pytest.approx(diagnosis.verdicts["fokker-planck"]["ratio"])
+    assert fast[1] == pytest.approx(4.0 * fast[0])
+    assert memory[1] == pytest.approx(memory[0] / 4.0)
+
+
 # -- the page, without a browser -------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 import amaexplore as ama
@@ -69,6 +70,25 @@ def test_a_start_that_is_overtaken_while_it_prepares_is_made_again(session):
     assert session.live.going
     assert frames.n_frames >= 250
     session.live.leave()
+
+
+def test_a_run_is_made_longer_and_saved(session, tmp_path):
+    session.live.begin("argon-nanoparticle", 30.0, seed=5)
+    wait_until(lambda: session.live.run is not None and session.live.run.state == "running")
+    session.live.pause()
+    session.live.extend(20.0)
+    assert session.live.run.duration == pytest.approx(30.0)
+    session.live.extend(40.0)
+    assert session.live.run.duration == pytest.approx(40.0)
+    session.live.resume()
+    # whole frames of 0.06 ps are kept
+    wait_until(lambda: session.source.get("duration") == pytest.approx(40.0, abs=0.06))
+    session.live.save(tmp_path / "run.h5md")
+    assert session.wait(60)
+    saved, data = ama.load(tmp_path / "run.h5md"), session.latest("data")
+    # the file holds the frame that the last, broken stride began with as well
+    assert data.n_frames <= saved.n_frames <= data.n_frames + 1
+    np.testing.assert_array_equal(saved.positions[: data.n_frames], data.positions)
 
 
 def test_a_length_that_is_none_is_refused(session):

@@ -42,13 +42,20 @@ function saveMenu(model, view, exported) {
     button.textContent = kind.toUpperCase();
     button.onclick = async () => {
       menu.open = false;
-      if (kind === "csv") model.send({ kind: "table", view });
+      if (kind === "csv") tell(model, { kind: "table", view });
       else save(`${exported.name()}.${kind}`, await exported.blob(kind));
     };
     list.append(button);
   }
   return menu;
 }
+
+// A page that is being left has given up its kernel: what is drawn in its last moments has nobody to tell.
+let leaving = false;
+addEventListener("beforeunload", () => { leaving = true; });
+addEventListener("pagehide", () => { leaving = true; });
+addEventListener("pageshow", () => { leaving = false; });
+const tell = (model, message) => { if (!leaving) model.send(message); };
 
 const plain = (value) => value === null || ["number", "string", "boolean"].includes(typeof value);
 
@@ -67,7 +74,7 @@ async function render({ model, el }) {
     sending = false;
     const changes = [...outgoing.values()];
     outgoing = new Map();
-    model.send({ kind: "change", view, changes });
+    tell(model, { kind: "change", view, changes });
   };
   const onChange = (event) => {
     const { model: changed, attr, value } = event;
@@ -116,22 +123,22 @@ async function render({ model, el }) {
       }))
       .catch((error) => {
         console.error("amaexplore figure:", error);
-        model.send({ kind: "failed", view, message: String(error) });
+        tell(model, { kind: "failed", view, message: String(error) });
       })
-      .then(() => model.send({ kind: "drawn", view, serial: content.serial }));
+      .then(() => tell(model, { kind: "drawn", view, serial: content.serial }));
   };
   model.on("msg:custom", onMessage);
 
   try {
     bokeh = await loadBokeh(model);
-    model.send({ kind: "hello", view });
+    tell(model, { kind: "hello", view });
   } catch (error) {
     el.textContent = `This figure cannot be drawn: ${error}`;
     console.error(error);
   }
   return () => {
     model.off("msg:custom", onMessage);
-    model.send({ kind: "bye", view });
+    tell(model, { kind: "bye", view });
     roots?.clear?.();
   };
 }

@@ -28,8 +28,6 @@ class LiveSource:
 
     def __init__(self, session):
         self._session = session
-        self.automatic = False
-        """Whether a demo that is not in the cache is simulated live, instead of being waited for."""
         self.run = None
         """The `LiveRun`, or None."""
         self.source = None
@@ -158,17 +156,11 @@ class LiveSource:
                 if self._result is not None:
                     return self._result
                 wanted = self.run is None
-        if wanted or (self.run is None and self.automatic and not self._remembered(source)):
+        if wanted:
             self._start(source, progress)
         if self.source != source or self.run is None:
             return None
         return self._frames(progress)
-
-    @staticmethod
-    def _remembered(source):
-        from ..simulate.demo import is_remembered
-
-        return is_remembered(source.get("name", ""), **_settings(source))
 
     def _start(self, source, progress):
         from ..simulate.demo import demo

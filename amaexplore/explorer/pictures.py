@@ -127,11 +127,11 @@ def simulated_histogram(series, prediction, initial, confined, time):
 NODES = (
     Node("gibbs", gibbs, needs=("series",), title="the Gibbs hypothesis", lane="pictures"),
     Node("modes", modes, uses=("smoluchowski",), title="the relaxation modes", lane="pictures"),
-    Node("passage", passage, ("target",), uses=("smoluchowski",), title="the passage times", lane="pictures"),
+    Node("passage", passage, choices=("target",), uses=("smoluchowski",), title="the passage times", lane="pictures"),
     Node(
         "fans",
         fans,
-        ("fan",),
+        choices=("fan",),
         uses=("smoluchowski", "fokker_planck"),
         title="the errors of W̃",
         lane="fans",
@@ -140,12 +140,12 @@ NODES = (
     Node(
         "masses",
         masses,
-        ("what_if",),
-        ("series",),
-        ("fokker_planck",),
-        "other masses",
-        "masses",
-        STILL,
+        choices=("what_if",),
+        needs=("series",),
+        uses=("fokker_planck",),
+        title="other masses",
+        lane="masses",
+        patience=STILL,
     ),
 )
 

@@ -3,11 +3,11 @@
 import numpy as np
 from bokeh.models import ColumnDataSource, Span
 
+from ..regime import SMALL
 from .style import COLOURS, finish_legend, hover, new_figure
 
 __all__ = ["MassPlot"]
 
-LIMIT = 0.15  # of a ratio of times, below which a regime holds
 SMALLEST = 1e-6
 
 
@@ -39,7 +39,7 @@ class MassPlot:
             lines.append(self.root.scatter("epsilon", column, size=5, **style))
         hover(self.root, lines[1::2], rows)
         self.root.add_layout(
-            Span(dimension="width", location=LIMIT, line_color=COLOURS["grey"], line_dash="dotted", line_width=1.5)
+            Span(dimension="width", location=SMALL, line_color=COLOURS["grey"], line_dash="dotted", line_width=1.5)
         )
         self.real = Span(dimension="height", location=1.0, line_color=COLOURS["grey"], line_width=1, visible=False)
         self.chosen = Span(dimension="height", location=1.0, line_color=COLOURS["purple"], line_width=2, visible=False)
@@ -68,7 +68,9 @@ class MassPlot:
         if ladder is None:
             return
         index = int(np.argmin(np.abs(ladder.times - time)))
-        fast, memory = ratios(ladder.tau_momentum, diagnosis)
+        unknown = np.full(len(ladder.factors), np.nan)
+        known = diagnosis is not None
+        tau, fast, memory = diagnosis.with_mass(ladder.factors) if known else (ladder.tau_momentum, unknown, unknown)
         self.source.data = {
             "epsilon": ladder.epsilon,
             "factor": ladder.factors,
@@ -76,18 +78,6 @@ class MassPlot:
             "distance": np.maximum(ladder.distance[:, index], SMALLEST),
             "fast": fast,
             "memory": memory,
-            "tau": ladder.tau_momentum,
+            "tau": tau,
         }
         self.root.title.text = f"Heavier or lighter, at t = {time:.4g} ps"
-
-
-def ratios(tau_momentum, diagnosis):
-    """max(τ_P, τ_K)/τ_R and τ_K/τ_P for other relaxation times of the momentum; NaN where unknown.
-
-    τ_K and τ_R are those of the diagnosis: the forces, and with them their memory and D, do not know the mass.
-    """
-    tau_momentum = np.asarray(tau_momentum, dtype=float)
-    if diagnosis is None:
-        return np.full(tau_momentum.shape, np.nan), np.full(tau_momentum.shape, np.nan)
-    memory = diagnosis.tau_force if diagnosis.tau_force > 0.0 else np.nan
-    return np.fmax(tau_momentum, memory) / diagnosis.tau_position, memory / tau_momentum

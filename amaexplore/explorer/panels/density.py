@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from ...results import format_value
 from ..explanations import data_words, explained
-from .step import Step, linked
+from .step import Step, linked, number_of, text_of
 
 __all__ = ["DensityStep"]
 
@@ -87,7 +87,7 @@ class DensityStep(Step):
 
     def _make_target(self):
         self.target = _field("reach", "a place", "Mean first-passage time to this place, nm", width="122px")
-        linked(self.session, "target", self.target, _number_of, _as_text)
+        linked(self.session, "target", self.target, number_of, text_of)
         self.fan = widgets.ToggleButton(
             description="± errors", tooltip="Carry the errors of γ, θ and f^th into W̃", layout={"width": "74px"}
         )
@@ -128,7 +128,7 @@ class DensityStep(Step):
     def _direction_typed(self, text):
         if self._syncing:
             return
-        numbers = [_number_of(part) for part in text.replace(";", " ").replace(",", " ").split()]
+        numbers = [number_of(part) for part in text.replace(";", " ").replace(",", " ").split()]
         if len(numbers) == 3 and None not in numbers:
             # a direction of zeros is refused by the step itself, in a sentence
             self.session.axis = numbers
@@ -149,7 +149,7 @@ class DensityStep(Step):
     def _initial_typed(self):
         if self._syncing:
             return
-        mean, std = _number_of(self.mean.value), _positive(self.std.value)
+        mean, std = number_of(self.mean.value), _positive(self.std.value)
         if mean is not None and std is not None:
             self.session.initial = {"mean": mean, "std": std}
         elif not self.mean.value.strip() and not self.std.value.strip():
@@ -185,8 +185,8 @@ class DensityStep(Step):
             kind = initial.get("kind", "gaussian")
             drawing = bool(view.get("draw"))
             self.start.value = DRAW if drawing or kind == "drawn" else kind
-            self.mean.value = _as_text(initial.get("mean"))
-            self.std.value = _as_text(initial.get("std"))
+            self.mean.value = text_of(initial.get("mean"))
+            self.std.value = text_of(initial.get("std"))
             for control in (self.mean, self.std):
                 control.disabled = self.start.value != "gaussian"
             named = isinstance(axis, str)
@@ -268,17 +268,6 @@ def _field(label, placeholder, tooltip, width="134px", label_width="34px"):
     return field
 
 
-def _number_of(text):
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        return None
-
-
 def _positive(text):
-    value = _number_of(text)
+    value = number_of(text)
     return value if value is not None and value > 0 else None
-
-
-def _as_text(value):
-    return "" if value is None else f"{value:.6g}"

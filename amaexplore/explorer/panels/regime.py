@@ -4,11 +4,11 @@ import html
 
 import ipywidgets as widgets
 
-from ...plots.masses import LIMIT, ratios
 from ...prediction import MASS_FACTORS
+from ...regime import SMALL
 from ...results import format_value
 from ..explanations import data_words, explained
-from .step import Step, linked
+from .step import Step, linked, number_of, text_of
 
 __all__ = ["RegimeStep"]
 
@@ -37,8 +37,8 @@ class RegimeStep(Step):
         self.typical = _number(
             "m̂ (u)", "mean mass", "Typical atomic mass, equation (3); empty: the mean over the subset"
         )
-        linked(session, "temperature", self.temperature, _as_number, _as_text)
-        linked(session, "typical_mass", self.typical, _as_number, _as_text)
+        linked(session, "temperature", self.temperature, number_of, text_of)
+        linked(session, "typical_mass", self.typical, number_of, text_of)
         self.what_if = widgets.ToggleButton(
             description="what if ε",
             tooltip="The same forces on a heavier or lighter particle",
@@ -90,8 +90,7 @@ class RegimeStep(Step):
         diagnosis, series = self._diagnosis(), self.session.latest("series")
         if self.session.what_if and diagnosis is not None and series is not None:
             factor = self.session.view.get("mass_factor", 1.0)
-            tau = factor * diagnosis.tau_momentum
-            values = ratios(tau, diagnosis)
+            tau, *values = diagnosis.with_mass(factor)
             data = data_words(self.session)
             parts = [explained("epsilon", f"ε {series.epsilon / factor:.3g}", data, f"{factor:g} × the mass")]
             parts.append(
@@ -123,7 +122,7 @@ class RegimeStep(Step):
 
 
 def _mark(ratio):
-    return "?" if ratio != ratio else "✓" if ratio < LIMIT else "✗"
+    return "?" if ratio != ratio else "✓" if ratio < SMALL else "✗"
 
 
 def _lights(diagnosis, data):
@@ -162,14 +161,3 @@ def _number(label, placeholder, tooltip):
     )  # fmt: skip
     field.tooltip = tooltip
     return field
-
-
-def _as_number(text):
-    try:
-        return float(text.replace(",", ".")) if text.strip() else None
-    except ValueError:
-        return None
-
-
-def _as_text(value):
-    return "" if value is None else f"{value:.6g}"

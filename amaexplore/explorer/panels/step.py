@@ -4,7 +4,7 @@ import html
 
 import ipywidgets as widgets
 
-__all__ = ["Step", "linked", "notice_list"]
+__all__ = ["Step", "linked", "notice_list", "number_of", "text_of"]
 
 MARKS = {"fresh": "✓", "working": "…", "stale": "…", "failed": "!", "waiting": "·", "cancelled": "■"}
 WORDS = {
@@ -117,3 +117,16 @@ def linked(session, name, control, to_session=None, to_control=None):
     control.observe(control_changed, "value")
     session.observe(session_changed, name)
     return control
+
+
+def number_of(text):
+    """The number that was typed, with a point or a comma; None where there is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def text_of(value):
+    """A number as it stands in a field; nothing for None."""
+    return "" if value is None else f"{value:.6g}"
