@@ -1,12 +1,15 @@
-"""A simulation as the data of a session while it goes on, without drawing."""
+"""A simulation as the data of a session while it goes on, and the Data step of the page, without a browser."""
 
+import html
 import time
 
 import numpy as np
 import pytest
+from explorer_systems import brownian_particle
 
 import amaexplore as ama
 from amaexplore.errors import Cancelled, InputError
+from amaexplore.explorer.app import Explorer
 
 
 @pytest.fixture
@@ -107,3 +110,120 @@ def test_files_outside_the_folder_are_refused(session, tmp_path):
     session.source = {"kind": "files", "files": [str(inside / "link.csv")]}
     session.graph.wait(60, "data")
     assert "only files in it can be opened here" in session.state("data").message
+
+
+# -- the row of buttons ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def explorer(session, tmp_path):
+    return Explorer(session, folder=tmp_path)
+
+
+def test_a_run_by_its_buttons(explorer, session, tmp_path):
+    panel = explorer.data.live
+    assert panel.row.children == (panel.duration, panel.seed, panel.run)
+    panel.duration.value, panel.seed.value = "400", "5"
+    panel.run.click()
+    assert session.source == {"kind": "demo", "name": "argon-nanoparticle", "duration": 400.0, "seed": 5}
+    wait_until(lambda: session.live.run is not None and session.live.run.state == "running")
+    wait_until(lambda: panel.hold in panel.row.children and "more for 10 %" in panel.status.value)
+    assert "ζ = " in panel.status.value
+    panel.hold.click()
+    wait_until(lambda: session.live.run.state == "paused" and panel.hold.tooltip == "Go on")
+    panel.keep.click()
+    wait_until(lambda: "saved as argon-nanoparticle.h5md" in panel.status.value)
+    panel.keep.click()
+    wait_until(lambda: "saved as argon-nanoparticle-2.h5md" in panel.status.value)
+    assert ama.load(tmp_path / "argon-nanoparticle.h5md").forces is not None
+    panel.hold.click()
+    panel.longer.click()
+    assert session.live.run.duration == pytest.approx(600.0, abs=session.live.run.system.timestep)
+    panel.end.click()
+    wait_until(lambda: panel.run in panel.row.children)
+    assert session.wait(60)
+    assert session.source["duration"] < 600.0
+    assert "stopped" in panel.status.value
+
+
+def test_a_run_that_cannot_be_is_a_sentence(explorer, session):
+    panel = explorer.data.live
+    panel.duration.value = "long"
+    panel.run.click()
+    assert "The duration must be a number of ps, or nothing; got &#x27;long&#x27;." in panel.status.value
+    panel.duration.value, panel.seed.value = "-3", ""
+    panel.run.click()
+    assert "positive number of ps" in panel.status.value
+    panel.duration.value, panel.seed.value = "", "1.5"
+    panel.run.click()
+    assert "whole number" in panel.status.value
+    assert session.live.run is None
+
+
+def test_a_demo_never_simulated_is_seen_while_it_is_made(explorer, session):
+    session.source = {"kind": "demo", "name": "argon-nanoparticle", "duration": 30.0}
+    explorer.data.live.begin_if_new()
+    wait_until(lambda: session.live.run is not None and not session.live.going)
+    assert session.wait(60)
+    run = session.live.run
+    # now that it is known, it is not made again
+    explorer.data.live.begin_if_new()
+    assert session.live.run is run
+
+
+def test_the_row_is_for_demos_only(particle):
+    explorer = ama.explore(particle)
+    assert explorer.data.live.box.layout.display == "none"
+    explorer.data.live.begin_if_new()
+    assert explorer.session.live.run is None
+    explorer.session.stop()
+
+
+# -- which frames, and what is wrong with them -----------------------------------------------------------------
+
+
+def test_frames_are_typed(particle):
+    explorer = ama.explore(particle)
+    session, step = explorer.session, explorer.data
+    assert session.wait(60)
+    step.frames.value = "1000:5000:2"
+    assert session.frames == [1000, 5000, 2]
+    assert session.result("data", 60).n_frames == 2000
+    step.frames.value = "1000 :"
+    assert session.result("data", 60).n_frames == particle.n_frames - 1000
+    assert ama.Session.from_dict(session.to_dict(), data=particle).result("data", 60).n_frames == 5000
+    step.frames.value = "every second one"
+    assert "start : stop : step" in step.message.value
+    assert session.result("data", 60).n_frames == particle.n_frames - 1000
+    step.frames.value = ""
+    assert session.frames == []
+    assert session.wait(60)
+    assert "start : stop : step" not in step.message.value
+    session.frames = [10, 100, 1]
+    assert step.frames.value == "10 : 100"
+    session.stop()
+
+
+def test_findings_of_the_checks_are_told(rng):
+    n_frames, n_atoms = 400, 4
+    velocities = np.cumsum(rng.normal(size=(n_frames, n_atoms, 3)), axis=0) * 0.01
+    traj = ama.Trajectory.from_arrays(
+        positions=np.cumsum(velocities, axis=0) * 0.1,
+        velocities=velocities,
+        forces=rng.normal(size=velocities.shape),
+        masses=np.full(n_atoms, 12.0),
+        timestep=0.1,
+    )
+    explorer = ama.explore(traj, selection="index 0 to 1")
+    report = explorer.session.result("checks", 60)
+    assert explorer.session.wait(60)
+    assert report.notices
+    for notice in report.notices:
+        assert notice.message[:40] in html.unescape(explorer.data.message.value)
+        assert f"ama-{notice.severity}" in explorer.data.message.value
+    explorer.session.stop()
+
+
+@pytest.fixture(scope="module")
+def particle():
+    return brownian_particle()

@@ -129,6 +129,7 @@ class Explorer(widgets.Box):
     # -- following the session -------------------------------------------------------------------------
 
     def _opened(self):
+        self.data.live.begin_if_new()
         self.session.start()
         self.keeper.remember()
 

@@ -1,11 +1,12 @@
-"""Step 1: where the data come from."""
+"""Step 1: where the data come from, which frames of them, and what is wrong with them."""
 
 import html
 from pathlib import Path
 
 import ipywidgets as widgets
 
-from .step import Step
+from .live import LivePanel
+from .step import Step, linked, show
 
 __all__ = ["DataStep"]
 
@@ -14,6 +15,7 @@ SUFFIXES = (
     ".lammpstrj", ".lammpstrj.gz", ".dump", ".dump.gz", ".xvg", ".csv", ".dat", ".colvar",
 )  # fmt: skip
 MOST_FILES = 400
+MOST_FRAMES = 2**53  # "to the end", as a whole number that JSON and a page can hold
 
 
 class DataStep(Step):
@@ -28,8 +30,10 @@ class DataStep(Step):
 
     def __init__(self, session, folder=None):
         super().__init__(session, 1, "Data", "Positions, velocities and forces of all atoms over time", ("data",))
+        self.follows = (*self.names, "checks", "theta")
         from ...simulate.demo import demos
 
+        self._misread = ""
         self.folder = Path.cwd() if folder is None else Path(folder)
         names = list(demos())
         options = [(f"demo: {name}", f"demo:{name}") for name in names] + [("my files …", "files")]
@@ -50,6 +54,13 @@ class DataStep(Step):
             layout={"width": "100%"},
         )
         self.chooser = widgets.VBox([self.files, self.topology])
+        self.live = LivePanel(session, self.folder)
+        self.frames = widgets.Text(
+            description="frames", placeholder="all; or start : stop : step", continuous_update=False,
+            layout={"width": "100%"}, style={"description_width": "44px"},
+        )  # fmt: skip
+        self.frames.tooltip = "Which frames are used, counted from 0: start : stop : step, as of a slice; empty: all"
+        linked(session, "frames", self.frames, self._frames_of, _frames_text)
         self.facts = widgets.HTML()
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "10px"})
         self.bar_text = widgets.HTML()
@@ -64,7 +75,9 @@ class DataStep(Step):
         self.work = widgets.VBox(
             [self.bar, widgets.HBox([self.bar_text, self.stop], layout={"justify_content": "space-between"})]
         )
-        self.body.children = [self.kind, self.chooser, self.facts, self.work, self.again]
+        self.body.children = [
+            self.kind, self.chooser, self.live.box, self.facts, self.frames, self.work, self.again,
+        ]  # fmt: skip
         self._syncing = False
         self._shown_data = None
         self.kind.observe(self._chosen, "value")
@@ -100,6 +113,16 @@ class DataStep(Step):
         finally:
             self._syncing = False
         self.chooser.layout.display = "" if self.kind.value == "files" else "none"
+        self.live.follow()
+
+    def _frames_of(self, text):
+        """What was typed as [start, stop, step]; what cannot be understood is said, and changes nothing."""
+        chosen = _parsed_frames(text)
+        self._misread = (
+            "" if chosen is not None else f"Frames are start : stop : step, such as 1000 : 5000 : 2; got {text!r}."
+        )
+        self.refresh()
+        return self.session.frames if chosen is None else chosen
 
     def _shown(self, file):
         path = Path(file)
@@ -135,22 +158,43 @@ class DataStep(Step):
         if data is not self._shown_data:
             self._shown_data = data
             self.facts.value = "" if data is None else _facts(data)
-        self.tell(getattr(data, "notices", ()) or getattr(data, "warnings", ()))
+        report = self.session.latest("checks") if self.session.state("checks").status == "fresh" else None
+        found = report.notices if report is not None else getattr(data, "notices", ()) or getattr(data, "warnings", ())
+        self.tell(found)
+        if self._misread:
+            self.message.value = f"<div class='ama-error'>{html.escape(self._misread)}</div>"
+        self.live.refresh()
 
     def show_work(self, state, title):
         """The progress bar: a `State` that is being worked on, or None."""
         stopped = any(self.session.state(name).status == "cancelled" for name in self.session.results)
-        _show(self.work, state is not None)
-        _show(self.again, stopped)
+        show(self.work, state is not None)
+        show(self.again, stopped)
         if state is not None:
             self.bar.value = state.fraction
             self.bar_text.value = f"<span class='ama-quiet'>{html.escape(state.message or title)}</span>"
 
 
-def _show(widget, shown):
-    wanted = "" if shown else "none"
-    if (widget.layout.display or "") != wanted:
-        widget.layout.display = wanted
+def _parsed_frames(text):
+    """``start : stop : step`` as a list of three whole numbers, [] for all frames, None where it is something else."""
+    parts = [part.strip() for part in text.replace("…", ":").replace("..", ":").split(":")]
+    if parts == [""]:
+        return []
+    try:
+        numbers = [int(part) if part else None for part in parts]
+    except ValueError:
+        return None
+    if not 2 <= len(numbers) <= 3:
+        return None
+    start, stop, step = [*numbers, None][:3]
+    return [start or 0, MOST_FRAMES if stop is None else stop, 1 if step is None else step]
+
+
+def _frames_text(chosen):
+    if not chosen:
+        return ""
+    start, stop, step = chosen
+    return f"{start} : {'' if stop == MOST_FRAMES else stop}" + (f" : {step}" if step != 1 else "")
 
 
 def _facts(data):

@@ -4,7 +4,7 @@ import html
 
 import ipywidgets as widgets
 
-__all__ = ["Step", "linked", "notice_list", "number_of", "text_of"]
+__all__ = ["Step", "linked", "notice_list", "number_of", "show", "text_of"]
 
 MARKS = {"fresh": "✓", "working": "…", "stale": "…", "failed": "!", "waiting": "·", "cancelled": "■"}
 WORDS = {
@@ -82,14 +82,28 @@ class Step:
             self.message.value = text
 
 
+SEVERITIES = {"error": "⛔", "warning": "△", "info": "·"}
+"""How grave a finding is, worst first, with its sign."""
+
+
 def notice_list(notices):
-    """Warnings as one line that opens."""
-    seen = list(dict.fromkeys(notice.message for notice in notices))
+    """Warnings as one line that opens, the gravest first; errors open by themselves."""
+    seen = {}
+    for notice in notices:
+        seen.setdefault(notice.message, notice.severity)
     if not seen:
         return ""
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in seen)
-    word = "note" if len(seen) == 1 else "notes"
-    return f"<details class='ama-notes'><summary>{len(seen)} {word}</summary><ul>{items}</ul></details>"
+    ranks = list(SEVERITIES)
+    ordered = sorted(seen.items(), key=lambda item: ranks.index(item[1]))
+    items = "".join(
+        f"<li class='ama-{severity}' title='{severity}'>{SEVERITIES[severity]} {html.escape(text)}</li>"
+        for text, severity in ordered
+    )
+    counts = {severity: sum(1 for _, found in ordered if found == severity) for severity in ranks}
+    words = {"error": "problem", "warning": "warning", "info": "note"}
+    title = ", ".join(f"{n} {words[severity]}{'s' if n != 1 else ''}" for severity, n in counts.items() if n)
+    opened = " open" if counts["error"] else ""
+    return f"<details class='ama-notes'{opened}><summary>{title}</summary><ul>{items}</ul></details>"
 
 
 def linked(session, name, control, to_session=None, to_control=None):
@@ -130,3 +144,10 @@ def number_of(text):
 def text_of(value):
     """A number as it stands in a field; nothing for None."""
     return "" if value is None else f"{value:.6g}"
+
+
+def show(widget, shown):
+    """Show a widget, or take it off the page."""
+    wanted = "" if shown else "none"
+    if (widget.layout.display or "") != wanted:
+        widget.layout.display = wanted
