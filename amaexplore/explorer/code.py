@@ -21,6 +21,7 @@ def reproduce(session):
     lines = ["import amaexplore as ama", ""]
     lines += _source(session)
     lines += ["", *_analysis(session), "print(analysis.text())"]
+    lines += _compared(session)
     lines += _densities(session)
     lines += _pictures(session)
     return "\n".join(lines) + "\n"
@@ -49,10 +50,21 @@ def _loaded(session):
 
 
 def _analysis(session):
-    options = {"select": session.selection or None, "regime": session.regime, "axis": session.axis}
+    return [f"analysis = {_analyze(session, session.selection or None)}"]
+
+
+def _compared(session):
+    """The second subset, where one is shown beside the first."""
+    if not session.compared or session.compared not in session.subsets:
+        return []
+    return [f"compared = {_analyze(session, session.subsets[session.compared])}"]
+
+
+def _analyze(session, selection):
+    options = {"select": selection, "regime": session.regime, "axis": session.axis}
     options |= {name: getattr(session, name) for name in ("window", "estimator", "temperature", "typical_mass")}
     given = ", ".join(f"{name}={value!r}" for name, value in options.items() if value is not None)
-    return [f"analysis = ama.analyze(data, {given})"]
+    return f"ama.analyze(data, {given})"
 
 
 def _densities(session):

@@ -204,16 +204,29 @@ class Dashboard:
         window = None if coefficient is None else coefficient.window
         longest = self._longest(coefficient)
         self._put("running", "estimators" if self.compare.value else "running")
-        self._draw("running", (coefficient, longest), lambda: self.running.update(coefficient, longest))
+        against = self._compared()
+        other = getattr(against, self.coefficient.value, None)
+        name = getattr(against, "name", "")
+        self._draw(
+            "running", (coefficient, longest, other), lambda: self.running.update(coefficient, longest, other, name)
+        )
         if self.compare.value:
             table, kind = latest("estimators"), self.coefficient.value
             self._draw("estimators", (table, coefficient), lambda: self.estimators.update(table, coefficient, kind))
         curves = latest("curves")
-        self._draw("correlation", (curves, longest), lambda: self.correlation.update(curves, window, longest))
+        others = getattr(against, "curves", None)
+        self._draw(
+            "correlation", (curves, longest, others), lambda: self.correlation.update(curves, window, longest, others)
+        )
         self.correlation.window.move(window)
         self.series.quantity = self.quantity.value
         series = latest("series")
-        self._draw("series", (series, self.quantity.value), lambda: self.series.update(series))
+        second = getattr(against, "series", None)
+        self._draw(
+            "series",
+            (series, self.quantity.value, second),
+            lambda: self.series.update(series, other=second, name=name),
+        )
         force = latest("mean_force")
         self._put("mean_force", self.force.value)
         if self.force.value == "gibbs":
@@ -315,6 +328,11 @@ class Dashboard:
         initial = session.initial
         bars = simulated_histogram(session.latest("series"), prediction, initial, confined, time)
         self.lines.show_histogram(*(bars or ()))
+
+    def _compared(self):
+        """The subset beside the present one, where it is wanted and there."""
+        wanted = self.session.compared and self.session.state("compared").status == "fresh"
+        return self.session.latest("compared") if wanted else None
 
     def show_time(self, time):
         """Move the time cursor of the densities (ps)."""

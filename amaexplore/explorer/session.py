@@ -22,6 +22,8 @@ CHOICES = (
     "source",
     "frames",
     "selection",
+    "subsets",
+    "compared",
     "typical_mass",
     "temperature",
     "regime",
@@ -62,6 +64,10 @@ class Session(traitlets.HasTraits):
         ``[start, stop, step]`` as of a slice, counted over all frames; empty: all of them.
     selection : str
         The nanoparticle; empty: the one the data suggest.
+    subsets : dict of str
+        Selections kept by name.
+    compared : str
+        The name of the kept subset whose numbers are shown beside those of ``selection``; empty: none.
     typical_mass : float or None, u
         m̂; None: the mean atomic mass.
     temperature : float or None, K
@@ -104,6 +110,8 @@ class Session(traitlets.HasTraits):
     source = traitlets.Dict(DEFAULT_SOURCE)
     frames = traitlets.List(traitlets.Int())
     selection = traitlets.Unicode("")
+    subsets = traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode())
+    compared = traitlets.Unicode("")
     typical_mass = traitlets.Float(None, allow_none=True)
     temperature = traitlets.Float(None, allow_none=True)
     regime = traitlets.Unicode("both")

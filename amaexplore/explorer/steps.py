@@ -137,6 +137,61 @@ def correlations(values, _progress):
     return prepare(values["series"], values["temperature"])
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A second subset beside the first.
+
+    Parameters
+    ----------
+    name : str
+    series : OrderParameters
+    gamma, theta : Gamma, Theta or None
+    curves : dict of CorrelationFunction
+    note : str
+        Why a coefficient is missing.
+    """
+
+    name: str
+    series: OrderParameters
+    gamma: object
+    theta: object
+    curves: dict
+    note: str = ""
+
+
+def compared_correlations(values, progress):
+    """The correlations of the kept subset that is compared; None where none is."""
+    name, kept = values["compared"], values["subsets"]
+    if not name:
+        return None
+    if name not in kept:
+        raise InputError(f"There is no kept subset {name!r}; kept are {', '.join(kept) or 'none'}.")
+    if isinstance(values["data"], OrderParameters):
+        raise InputError("The data are the series of one particle; subsets are compared where there are atoms.")
+    second = subset({"data": values["data"], "selection": kept[name]}, progress)
+    return correlations(values | {"series": series(values | {"subset": second}, progress)}, progress)
+
+
+def compared(values, progress):
+    """Coefficients of the kept subset at the same window, or each at its own proposal."""
+    bench = values["compared_correlations"]
+    if bench is None:
+        return None
+    found, note = {"gamma": None, "theta": None}, ""
+    for name in found:
+        try:
+            found[name] = getattr(bench, name)(values["window"], values["estimator"])
+        except InputError as error:
+            note = str(error)
+    return Compared(
+        name=values["compared"],
+        series=bench.series,
+        curves=curves({"correlations": bench}, progress),
+        note=note,
+        **found,
+    )
+
+
 def gamma(values, _progress):
     """γ, equation (28)."""
     return values["correlations"].gamma(values["window"], values["estimator"])
@@ -278,6 +333,22 @@ NODES = (
     # slow for large systems, and of no use before the data stand still
     Node("checks", checks, needs=("data",), uses=("subset",), title="the checks", lane="checks", patience=1.0),
     Node("estimators", estimators, choices=("window",), needs=("correlations",), title="the other estimators"),
+    Node(
+        "compared_correlations",
+        compared_correlations,
+        choices=("compared", "subsets", "typical_mass", "temperature"),
+        needs=("data",),
+        title="the compared subset",
+        lane="compared",
+    ),
+    Node(
+        "compared",
+        compared,
+        choices=("compared", "window", "estimator"),
+        needs=("compared_correlations",),
+        title="the compared subset",
+        lane="compared",
+    ),
     *pictures.NODES,
 )
 
@@ -286,6 +357,8 @@ STEP_OF = {
     "checks": "data",
     "subset": "nanoparticle",
     "series": "nanoparticle",
+    "compared_correlations": "nanoparticle",
+    "compared": "nanoparticle",
     "diagnosis": "regime",
     "correlations": "window",
     "gamma": "window",

@@ -9,6 +9,9 @@ from .style import COLOURS, finish_legend, hover, new_figure
 __all__ = ["CorrelationPlot", "RunningPlot", "WindowMark"]
 
 MOST_POINTS = 600
+COMPARED_DASH = [5, 3]
+"""How what belongs to a second subset is drawn."""
+
 KINDS = {
     "momentum": ("⟨P(0)·P(s)⟩", COLOURS["blue"], "u² nm²/ps²", "integrand of (28)"),
     "force": ("⟨δF(0)·δF(s)⟩", COLOURS["vermilion"], "(kJ/mol/nm)²", "integrand of (55)"),
@@ -59,7 +62,7 @@ class CorrelationPlot:
 
     def __init__(self, compact=False):
         self.root = new_figure("Correlation functions", "lag s (ps)", "C(s) / C(0)", compact=compact)
-        self.sources, lines = {}, []
+        self.sources, self.others, lines = {}, {}, []
         for name, (label, colour, unit, equation) in KINDS.items():
             source = ColumnDataSource({key: [] for key in ("s", "c", "low", "high", "raw", "std")})
             self.root.add_layout(
@@ -76,13 +79,16 @@ class CorrelationPlot:
             hover(self.root, [line], rows, mode="mouse")
             self.sources[name] = source
             lines.append(line)
+            self.others[name] = ColumnDataSource({"s": [], "c": []})
+            self.root.line("s", "c", source=self.others[name], color=colour, line_width=1.6, line_dash=COMPARED_DASH)
         self.root.add_layout(Span(dimension="width", location=0.0, line_color=COLOURS["grey"], line_width=1))
         self.window = WindowMark(self.root)
         self.root.x_range = Range1d(0.0, 1.0)
         finish_legend(self.root)
 
-    def update(self, curves, window=None, longest=None):
-        """Draw correlation functions by kind (a dict of `CorrelationFunction`) and the window in ps."""
+    def update(self, curves, window=None, longest=None, others=None):
+        """Draw correlation functions by kind (a dict of `CorrelationFunction`) and the window in ps; dashed, those of another subset."""
+        self._update_others(others or {})
         reach = []
         for name, source in self.sources.items():
             curve = (curves or {}).get(name)
@@ -106,6 +112,15 @@ class CorrelationPlot:
         self.window.move(window)
         if reach:
             self.root.x_range.update(start=0.0, end=float(longest or max(reach)))
+
+    def _update_others(self, others):
+        for name, source in self.others.items():
+            curve = others.get(name)
+            chosen = [] if curve is None else _thinned(len(curve.lags))
+            source.data = {
+                "s": [] if curve is None else curve.lags[chosen],
+                "c": [] if curve is None else curve.isotropic[chosen] / (abs(curve.isotropic[0]) or 1.0),
+            }
 
 
 class RunningPlot:
@@ -135,11 +150,25 @@ class RunningPlot:
             "t", "value", source=self.point, size=9, color=COLOURS["vermilion"], line_color="white", level="overlay"
         )
         self.tool = hover(self.root, [self.line, marker], [], mode="mouse")
+        self.other = ColumnDataSource({key: [] for key in ("t", "value", "low", "high")})
+        self.other_point = ColumnDataSource({key: [] for key in ("t", "value", "low", "high")})
+        purple = COLOURS["purple"]
+        self.root.add_layout(
+            Band(
+                base="t", lower="low", upper="high", source=self.other, fill_color=purple, fill_alpha=0.18, line_alpha=0
+            )
+        )
+        self.root.line("t", "value", source=self.other, color=purple, line_width=1.8, line_dash=COMPARED_DASH)
+        self.root.add_layout(
+            Whisker(base="t", lower="low", upper="high", source=self.other_point, line_color=purple, line_width=2)
+        )
+        self.root.scatter("t", "value", source=self.other_point, size=9, color=purple, marker="diamond")
         self.root.x_range = Range1d(0.0, 1.0)
         self.root.y_range = Range1d(0.0, 1.0)
 
-    def update(self, coefficient, longest=None):
-        """Draw a `Gamma` or `Theta` (θ in raw units, εθ), or nothing."""
+    def update(self, coefficient, longest=None, other=None, name=""):
+        """Draw a `Gamma` or `Theta` (θ in raw units, εθ), or nothing; dashed, that of another subset of the name given."""
+        self._update_other(other if coefficient is not None else None)
         if coefficient is None:
             self.source.data = {key: [] for key in self.source.data}
             self.point.data = {key: [] for key in self.point.data}
@@ -150,12 +179,7 @@ class RunningPlot:
         force = isinstance(coefficient, Theta)
         symbol, equation = ("εθ", "(55)") if force else ("γ", "(28)")
         unit = "u² nm²/ps³" if force else "u² nm²/ps"
-        factor = coefficient.epsilon if force else 1.0
-        chosen = _thinned(len(coefficient.lags))
-        value = factor * coefficient.running_isotropic[chosen]
-        std = np.nan_to_num(factor * coefficient.running_isotropic_std[chosen])
-        known = np.isfinite(value)
-        lags, value, std = coefficient.lags[chosen][known], value[known], std[known]
+        lags, value, std = _running(coefficient)
         self.source.data = {"t": lags, "value": value, "low": value - std, "high": value + std, "std": std}
         at, error = coefficient.isotropic_raw, np.nan_to_num(coefficient.isotropic_raw_std)
         self.point.data = {
@@ -170,7 +194,8 @@ class RunningPlot:
         reach = float(longest or coefficient.lags[-1])
         self.root.x_range.update(start=0.0, end=reach)
         self._frame(lags, value, at, error, reach)
-        self.root.title.text = f"{symbol}(t₀), estimator “{coefficient.estimator}”"
+        against = f", dashed: {name}" if other is not None else ""
+        self.root.title.text = f"{symbol}(t₀), estimator “{coefficient.estimator}”{against}"
         self.root.yaxis.axis_label = f"{symbol} ({unit})"
         self.tool.tooltips = [
             ("t₀", "@t{0.000} ps"),
@@ -178,16 +203,37 @@ class RunningPlot:
             ("equation", equation),
         ]
 
+    def _update_other(self, other):
+        if other is None:
+            self.other.data = {key: [] for key in self.other.data}
+            self.other_point.data = {key: [] for key in self.other_point.data}
+            return
+        lags, value, std = _running(other)
+        self.other.data = {"t": lags, "value": value, "low": value - std, "high": value + std}
+        at, error = other.isotropic_raw, np.nan_to_num(other.isotropic_raw_std)
+        self.other_point.data = {"t": [other.window], "value": [at], "low": [at - error], "high": [at + error]}
+
     def _frame(self, lags, value, at, error, reach):
         """A vertical range that early transients and late noise cannot blow up, and that does not jump."""
         seen = value[(lags <= reach) & (lags > 0)]
         if len(seen) == 0:
             return
         low, high = np.percentile(seen, [2, 98])
-        low, high = min(low, at - error, 0.0), max(high, at + error)
+        others = [*self.other_point.data["low"], *self.other_point.data["high"]]
+        low, high = min(low, at - error, 0.0, *others), max(high, at + error, *others)
         margin = 0.12 * (high - low or 1.0)
         wanted = (low - (margin if low < 0 else 0.0), high + margin)
         start, end = self.root.y_range.start, self.root.y_range.end
         inside = start <= low and high <= end and (end - start) < 2.0 * (wanted[1] - wanted[0])
         if not inside:
             self.root.y_range.update(start=float(wanted[0]), end=float(wanted[1]))
+
+
+def _running(coefficient):
+    """Lags, running coefficient and its error in raw units, thinned, where they are known."""
+    factor = coefficient.epsilon if isinstance(coefficient, Theta) else 1.0
+    chosen = _thinned(len(coefficient.lags))
+    value = factor * coefficient.running_isotropic[chosen]
+    std = np.nan_to_num(factor * coefficient.running_isotropic_std[chosen])
+    known = np.isfinite(value)
+    return coefficient.lags[chosen][known], value[known], std[known]

@@ -32,6 +32,9 @@ class SeriesPlot:
             self.root.line("t", name, source=self.source, color=colour, line_width=1.2, alpha=0.9, legend_label=name)
             for name, colour in AXIS_COLOURS.items()
         ]
+        self.other = ColumnDataSource({"t": [], "x": [], "y": [], "z": []})
+        for name, colour in AXIS_COLOURS.items():
+            self.root.line("t", name, source=self.other, color=colour, line_width=1.1, alpha=0.75, line_dash=[5, 3])
         self.cursor = Span(dimension="height", location=0, line_color="#7F8790", line_dash="dotted", visible=False)
         self.root.add_layout(self.cursor)
         self.tool = hover(self.root, lines[:1], self._rows(), mode="vline")
@@ -47,19 +50,34 @@ class SeriesPlot:
             ("equation", equation),
         ]
 
-    def update(self, series, replica=0):
-        """Draw a series (`OrderParameters`), or nothing."""
+    def update(self, series, replica=0, other=None, name=""):
+        """Draw a series (`OrderParameters`), or nothing; dashed, that of another subset of the name given."""
         title, label, _ = QUANTITIES[self.quantity]
-        values = None if series is None else getattr(series, self.quantity)
-        if values is None:
-            self.source.data = {"t": [], "x": [], "y": [], "z": []}
+        found = _columns(series, self.quantity, replica)
+        self.other.data = _columns(other, self.quantity, replica) or _EMPTY
+        if found is None:
+            self.source.data = _EMPTY
             self.root.title.text = f"{title}: not in the data"
             return
+        values = getattr(series, self.quantity)
         if values.ndim == 3:
             title += f", replica {replica + 1} of {len(values)}"
-            values = values[replica]
-        t, xyz = decimated(np.asarray(series.time, dtype=float), np.asarray(values, dtype=float))
-        self.source.data = {"t": t, "x": xyz[:, 0], "y": xyz[:, 1], "z": xyz[:, 2]}
+        if len(self.other.data["t"]):
+            title += f", dashed: {name}"
+        self.source.data = found
         self.root.title.text = title
         self.root.yaxis.axis_label = label
         self.tool.tooltips = self._rows()
+
+
+_EMPTY = {"t": [], "x": [], "y": [], "z": []}
+
+
+def _columns(series, quantity, replica):
+    """Columns of a plot of one quantity, or None where the series lacks it."""
+    values = None if series is None else getattr(series, quantity)
+    if values is None:
+        return None
+    values = values[replica] if values.ndim == 3 else values
+    t, xyz = decimated(np.asarray(series.time, dtype=float), np.asarray(values, dtype=float))
+    return {"t": t, "x": xyz[:, 0], "y": xyz[:, 1], "z": xyz[:, 2]}

@@ -21,7 +21,7 @@ CARDS = (
 class NumbersPanel:
     """A row of cards, each explaining itself when it is pointed at, touched, or reached with the keyboard."""
 
-    names = ("gamma", "theta", "consistency")
+    names = ("gamma", "theta", "consistency", "compared")
 
     def __init__(self, session):
         self.session = session
@@ -40,13 +40,21 @@ class NumbersPanel:
 
     def _cards(self):
         data = data_words(self.session)
+        against = self._fresh("compared") if self.session.compared else None
         for key, name, result_name, attribute in CARDS:
             result = self._fresh(result_name)
             if result is None:
                 yield _card(key, name, None, None, data)
                 continue
             how = f"t₀ = {result.window:.4g} ps, estimator “{result.estimator}”, errors from {result.n_groups} groups"
-            yield _card(key, name, getattr(result, attribute), getattr(result, f"{attribute}_std"), data, how)
+            beside = getattr(against, result_name, None)
+            more = []
+            if beside is not None:
+                value, std = getattr(beside, attribute), getattr(beside, f"{attribute}_std")
+                more = [
+                    f"⇄ {against.name}: {format_value(value, std, EXPLANATIONS[key].unit)} at t₀ = {beside.window:.4g} ps"
+                ]
+            yield _card(key, name, getattr(result, attribute), getattr(result, f"{attribute}_std"), data, how, *more)
         yield _card("consistency", "γεθ/(mk_BT)²", *(self._fresh("consistency") or (None, None)), data)
 
 
@@ -62,9 +70,12 @@ def _card(key, name, value, std, data, *more):
             number, error = f"{number}", f"{error} ×10<sup>{int(power)}</sup>"
     error = f"<span class='ama-error-bar'>± {error}</span>" if error else ""
     unit = EXPLANATIONS[key].unit.replace("–", "")
+    beside = "".join(
+        f"<div class='ama-card-beside'>{html.escape(line.split(' at t₀')[0])}</div>" for line in more if line[0] == "⇄"
+    )
     return (
         f"<div class='ama-card ama-explained' tabindex='0' data-explains='{key}'>"
         f"<div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
         f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div>"
-        f"{popup(key, data, *more)}</div>"
+        f"{beside}{popup(key, data, *more)}</div>"
     )
