@@ -14,6 +14,7 @@ from ..plots.mean_force import MeanForcePlot
 from ..plots.style import apply_theme
 from ..plots.time_series import SeriesPlot
 from .figure_view import FigureView
+from .molecule_view import MoleculeView
 from .pictures import simulated_histogram
 
 __all__ = ["Dashboard"]
@@ -79,6 +80,8 @@ class Dashboard:
         self.views = {name: FigureView(plot.root, labels[name]) for name, plot in self.plots.items()}
         for name, view in self.views.items():
             view.add_class(f"ama-figure-{name}")
+        self.atoms = self.views["atoms"] = MoleculeView()
+        self.atoms.add_class("ama-figure-atoms")
         self._drawn = {}
         self._own_moves = threading.local()
         self.quantity = _segments([("R", "centre_of_mass"), ("P", "momentum"), ("F", "net_force")], "momentum")
@@ -87,8 +90,10 @@ class Dashboard:
         self.map_of = _segments(
             [("(29)", "smoluchowski"), ("(56)", "fokker_planck"), ("R, P", "phase")], "smoluchowski"
         )
-        self.force = _segments([("f^th(R)", "mean_force"), ("⟨F⟩", "gibbs")], "mean_force")
-        self.force.tooltips = ["Thermal-average force, three routes", "Gibbs hypothesis: the running mean of F"]
+        self.force = _segments([("f^th(R)", "mean_force"), ("⟨F⟩", "gibbs"), ("3-D", "atoms")], "mean_force")
+        self.force.tooltips = [
+            "Thermal-average force, three routes", "Gibbs hypothesis: the running mean of F", "The atoms, to look at and to pick",
+        ]  # fmt: skip
         self.density = _segments(
             [("W̃", "lines"), ("−ln W̃", "free_energy"), ("λ", "modes"), ("⟨t⟩", "passage"), ("ε", "masses")], "lines"
         )
@@ -112,6 +117,9 @@ class Dashboard:
             mark.edge.on_change("location", self._window_dragged)
         self.passage.target.on_change("location", self._target_dragged)
         self.lines.sketch.on_drawn(self._drawn_by_hand)
+        self.atoms.on_picked(self._atoms_picked)
+        self.atoms.on_moved(self._moment_moved)
+        self.series.cursor.on_change("location", self._cursor_dragged)
         self.time = None
         self._apply_view()
         session.observe(self._view_applied, "view")
@@ -229,7 +237,10 @@ class Dashboard:
         )
         force = latest("mean_force")
         self._put("mean_force", self.force.value)
-        if self.force.value == "gibbs":
+        self.series.cursor.visible = self.force.value == "atoms" and self.atoms.scene is not None
+        if self.force.value == "atoms":
+            self._refresh_atoms()
+        elif self.force.value == "gibbs":
             check = latest("gibbs")
             self._draw("gibbs", (check,), lambda: self.gibbs.update(check))
         else:
@@ -250,6 +261,35 @@ class Dashboard:
         if self.session.window is None or getattr(self, "_proposal", (None,))[0] != key:
             self._proposal = (key, coefficient.window)
         return self._proposal[1]
+
+    # -- the atoms -------------------------------------------------------------------------------------
+
+    def _refresh_atoms(self):
+        data, subset = self.session.latest("data"), self.session.latest("subset")
+        if data is not None and subset is None and self.session.state("subset").status == "fresh":
+            self.atoms.explain("The data are the series of one particle: there are no atoms to look at.")
+            return
+        if self.session.state("data").status == self.session.state("subset").status == "fresh":
+            self.atoms.show(data, subset)
+        if self.atoms.scene is not None:
+            self.series.cursor.update(location=float(self.atoms.time), visible=True)
+
+    def _atoms_picked(self, selection):
+        self.session.new_step()
+        self.session.selection = selection
+
+    def _moment_moved(self, time):
+        self._own_moves.drawing = True
+        try:
+            self.series.cursor.location = float(time)
+        finally:
+            self._own_moves.drawing = False
+
+    def _cursor_dragged(self, _attr, _old, new):
+        if not getattr(self._own_moves, "drawing", False):
+            self.atoms.show_time(float(new))
+
+    # -- densities -------------------------------------------------------------------------------------
 
     def _refresh_densities(self):
         predictions = {name: self.session.latest(name) for name in REGIME_OF}
@@ -386,6 +426,7 @@ class Dashboard:
             "heat": tuple(REGIME_OF),
             "phase": ("fokker_planck",),
             "gibbs": ("gibbs",),
+            "atoms": ("subset",),
             "free_energy": tuple(REGIME_OF),
             "modes": ("modes",),
             "passage": ("passage", "smoluchowski"),

@@ -288,6 +288,10 @@ class Session(traitlets.HasTraits):
             self._applying = False
         self.graph.touch("source")
 
+    def new_step(self):
+        """Make the next change a step of undo of its own, however soon after the last one it comes: a click, not a drag."""
+        self._last_change = (None, 0.0)
+
     def undo(self):
         """Go back by one change of choices; returns whether there was one."""
         return self._travel(self._past, self._future)

@@ -194,8 +194,12 @@ class RunningPlot:
         reach = float(longest or coefficient.lags[-1])
         self.root.x_range.update(start=0.0, end=reach)
         self._frame(lags, value, at, error, reach)
-        against = f", dashed: {name}" if other is not None else ""
-        self.root.title.text = f"{symbol}(t₀), estimator “{coefficient.estimator}”{against}"
+        against = (
+            f"“{coefficient.estimator}”, dashed: {name}"
+            if other is not None
+            else f"estimator “{coefficient.estimator}”"
+        )
+        self.root.title.text = f"{symbol}(t₀), {against}"
         self.root.yaxis.axis_label = f"{symbol} ({unit})"
         self.tool.tooltips = [
             ("t₀", "@t{0.000} ps"),

@@ -3,7 +3,7 @@
 import numpy as np
 from bokeh.models import ColumnDataSource, Span
 
-from .style import AXIS_COLOURS, decimated, finish_legend, hover, new_figure
+from .style import AXIS_COLOURS, COLOURS, decimated, finish_legend, hover, new_figure
 
 __all__ = ["QUANTITIES", "SeriesPlot"]
 
@@ -35,7 +35,11 @@ class SeriesPlot:
         self.other = ColumnDataSource({"t": [], "x": [], "y": [], "z": []})
         for name, colour in AXIS_COLOURS.items():
             self.root.line("t", name, source=self.other, color=colour, line_width=1.1, alpha=0.75, line_dash=[5, 3])
-        self.cursor = Span(dimension="height", location=0, line_color="#7F8790", line_dash="dotted", visible=False)
+        self.cursor = Span(
+            dimension="height", location=0, line_color=COLOURS["vermilion"], line_width=2, visible=False,
+            editable=True, hover_line_color=COLOURS["purple"], hover_line_alpha=1.0, tags=["live"],
+        )  # fmt: skip
+        """The moment that is looked at; can be dragged."""
         self.root.add_layout(self.cursor)
         self.tool = hover(self.root, lines[:1], self._rows(), mode="vline")
         finish_legend(self.root, "top_left")

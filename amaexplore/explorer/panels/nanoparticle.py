@@ -162,6 +162,7 @@ class NanoparticleStep(Step):
             return
         current = self.session.selection.strip() or data.metadata.get("subset", "")
         word = RULES[sign][0]
+        self.session.new_step()
         if sign == "=" or (sign == "∪" and not current):
             self.session.selection = other
         elif current:
@@ -182,6 +183,7 @@ class NanoparticleStep(Step):
     def _take(self):
         text = self.session.subsets.get(self.name.value)
         if text:
+            self.session.new_step()
             self.session.selection = text
 
     def _drop(self):

@@ -70,9 +70,8 @@ def _card(key, name, value, std, data, *more):
             number, error = f"{number}", f"{error} ×10<sup>{int(power)}</sup>"
     error = f"<span class='ama-error-bar'>± {error}</span>" if error else ""
     unit = EXPLANATIONS[key].unit.replace("–", "")
-    beside = "".join(
-        f"<div class='ama-card-beside'>{html.escape(line.split(' at t₀')[0])}</div>" for line in more if line[0] == "⇄"
-    )
+    values = [line.partition(": ")[2].partition(" at t₀")[0] for line in more if line.startswith("⇄")]
+    beside = "".join(f"<div class='ama-card-beside'>⇄ {html.escape(text)}</div>" for text in values)
     return (
         f"<div class='ama-card ama-explained' tabindex='0' data-explains='{key}'>"
         f"<div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
