@@ -40,3 +40,24 @@ def write_series(path):
 
     write(brownian_particle(), path)
     return path
+
+
+def trapped_cluster(n_atoms=40, n_frames=3000, seed=9):
+    """Atoms with momenta that forget exponentially, each in a harmonic well of its own: something to select from."""
+    rng = np.random.default_rng(seed)
+    mass, rate, stiffness, step = 40.0, 1.0, 40.0, 0.05
+    position, velocity = np.zeros((n_atoms, 3)), rng.normal(scale=np.sqrt(THERMAL / mass), size=(n_atoms, 3))
+    kept = {name: np.empty((n_frames, n_atoms, 3)) for name in ("positions", "velocities", "forces")}
+    forget, fine = np.exp(-rate * step / 5), 5
+    before = velocity.copy()
+    for frame in range(n_frames * fine):
+        if frame % fine == 0:
+            kept["positions"][frame // fine], kept["velocities"][frame // fine] = position, velocity
+            kept["forces"][frame // fine] = mass * (velocity - before) / (step / fine)
+        before = velocity.copy()
+        kick = rng.normal(scale=np.sqrt(THERMAL / mass * (1.0 - forget**2)), size=velocity.shape)
+        velocity = forget * velocity - stiffness / mass * position * step / fine + kick
+        position = position + velocity * step / fine
+    places = 0.4 * np.stack(np.unravel_index(np.arange(n_atoms), (4, 4, 4)), axis=1)
+    kept["positions"] += places
+    return ama.Trajectory.from_arrays(masses=np.full(n_atoms, mass), timestep=step, **kept)

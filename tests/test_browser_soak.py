@@ -1,0 +1,127 @@
+"""Somebody who tries everything, in no order: nothing breaks, nothing leaks, and what is shown is what holds."""
+
+import base64
+import json
+
+import numpy as np
+import psutil
+import pytest
+from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
+from explorer_systems import trapped_cluster
+
+import amaexplore as ama
+
+pytestmark = pytest.mark.browser
+
+GROWTH = 0.10
+# chosen and used in one go, since a control may leave the page while one reaches for it
+USE_ONE = """([where, option, leftAlone]) => {
+  const nameOf = (element) => element.title || element.textContent || element.className;
+  const usable = [...document.querySelectorAll('.ama-app button, .ama-app select, .ama-app .noUi-handle')].filter((one) =>
+    !one.disabled && one.offsetParent !== null && getComputedStyle(one).visibility !== 'hidden'
+    && !one.closest('.ama-dialog, .ama-menu, .amaexplore-save') && !leftAlone.some((name) => nameOf(one).startsWith(name)));
+  const element = usable[Math.floor(where * usable.length)];
+  if (element.tagName === 'SELECT') {
+    element.selectedIndex = Math.floor(option * element.options.length);
+    element.dispatchEvent(new Event('change', { bubbles: true }));
+  } else if (element.tagName === 'BUTTON') element.click();
+  else {
+    const key = option < 0.5 ? 'ArrowLeft' : 'ArrowRight';
+    for (let i = 0; i < 6; i++) element.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  }
+  return nameOf(element);
+}"""
+LEFT_ALONE = ["Start what was", "Stop what", "Where the data come from", "Simulate this demo"]
+
+
+@pytest.fixture
+def app(tmp_path):
+    file = tmp_path / "cluster.h5md"
+    trapped_cluster().save(file)
+    running = App(["explore", str(file), "--no-browser"], tmp_path, JUPYTER_CONFIG_DIR=str(tmp_path / "jupyter"))
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize("n_moves", [50, pytest.param(500, marks=pytest.mark.slow)])
+def test_random_use_breaks_nothing_leaks_nothing_and_leaves_nothing_stale(app, n_moves):
+    path = find_browser()
+    from playwright.sync_api import sync_playwright
+
+    rng = np.random.default_rng(17)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        page = open_page(chromium, app.url)
+        field = page.locator(".ama-step").nth(1).locator("input").first
+        field.wait_for(timeout=60_000)
+        field.fill("index 0 to 4")
+        wait_until(lambda: _cards(page))
+        before, moves = None, []
+        for move in range(n_moves):
+            moves.append(_any_move(page, rng))
+            page.wait_for_timeout(int(rng.integers(20, 200)))
+            assert not _errors(page), (moves[-5:], _errors(page))
+            if move == n_moves // 2:
+                # by now everything has been compiled, read and drawn once
+                _quiet(page)
+                before = _kernel_memory(app)
+        _quiet(page)
+        after = _kernel_memory(app)
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"soak_{n_moves}.png")
+        document = _document(page)
+        shown = {name: page.locator(f".ama-card-value[data-quantity='{name}']").inner_text() for name in ("γ", "ζ")}
+        chromium.close()
+    print(f"{n_moves} moves; kernel {before / 2**20:.0f} -> {after / 2**20:.0f} MiB; {len(set(moves))} controls used")
+    assert len(set(moves)) > min(n_moves // 3, 20)
+    assert after <= (1.0 + GROWTH) * before
+    # what the address remembers gives, in another process, the numbers on the page
+    again = ama.Session.from_dict(document)
+    for name, result, attribute in (("γ", "gamma", "isotropic"), ("ζ", "theta", "friction")):
+        value = getattr(again.result(result, 120), attribute)
+        assert _agrees(shown[name], value), (name, shown[name], value, document["choices"])
+    again.stop()
+
+
+def _any_move(page, rng):
+    """Use one control that can be used; returns its name."""
+    return page.evaluate(USE_ONE, [rng.random(), rng.random(), LEFT_ALONE])
+
+
+def _errors(page):
+    return [error for error in page.errors if "status of 403" not in error]
+
+
+def _cards(page):
+    return drawn(page, "running") and page.locator(".ama-card-value[data-quantity='γ']").count()
+
+
+def _quiet(page):
+    """Wait until no step works any more and the address is up to date."""
+    wait_until(
+        lambda: (
+            page.locator(".ama-number.ama-working, .ama-number.ama-stale").count() == 0
+            and page.get_by_text("computing").locator("visible=true").count() == 0
+        )
+    )
+    page.wait_for_timeout(1200)
+
+
+def _document(page):
+    text = page.evaluate("() => location.hash").removeprefix("#session=")
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def _kernel_memory(app):
+    """Resident memory of the kernels behind the page, bytes."""
+    children = psutil.Process(app.process.pid).children(recursive=True)
+    kernels = [child for child in children if "ipykernel" in " ".join(child.cmdline())]
+    assert kernels, [child.cmdline() for child in children]
+    return max(child.memory_info().rss for child in kernels)
+
+
+def _agrees(card, value):
+    shown = float(card.split("±")[0].replace("−", "-").split("×")[0])
+    factor = 10.0 ** float(card.split("×10")[1].replace("−", "-")) if "×10" in card else 1.0
+    digits = len(f"{abs(shown):g}".replace(".", "").lstrip("0")) or 1
+    return abs(shown * factor - value) <= abs(value) * 10.0 ** (1 - digits)
