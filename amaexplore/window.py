@@ -117,7 +117,8 @@ def propose_before_decay(lags, curve, left_out):
     """For a plain running integral: a plateau before its maximum where there is one, else the maximum.
 
     A plain integral of ⟨FF⟩ of a free particle, or of ⟨PP⟩ of a trapped one, decays to zero in the end;
-    that zero is flat too, and must not be taken for the plateau.
+    that zero is flat too, and must not be taken for the plateau. One that overshoots and then stays high, such as ∫⟨PP⟩
+    of an atom caged by its neighbours, is read where it changes least.
 
     Returns
     -------
@@ -128,7 +129,8 @@ def propose_before_decay(lags, curve, left_out):
     # caging makes ∫⟨PP⟩ of an atom in a liquid overshoot its plateau by a third; half the maximum is decay
     if plateau.found and curve[plateau.index] >= 0.5 * curve[top.index]:
         return plateau
-    if not top.found:
+    # an integral that stays high to the end has overshot and not decayed: its maximum is no bound on anything
+    if not top.found or curve[-max(1, len(curve) // 4) :].mean() >= 0.5 * curve[top.index]:
         return plateau
     return WindowProposal(
         top.index, False, f"no plateau: the running integral rises and decays again; {top.reason}, is a lower bound"
