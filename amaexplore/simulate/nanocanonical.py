@@ -365,6 +365,8 @@ class _Place:
     friction: float
     friction_std: float
     memory: float
+    yielding: float
+    yielding_std: float
     window: float
     plateau: bool
     running: np.ndarray
@@ -389,6 +391,9 @@ class _Place:
         if index is None:
             proposal = propose_plateau(lags, isotropic, left_out)
             index, plateau = proposal.index, proposal.found
+        # τ_K ζ: the mass below which a free particle would have yielded before the force forgets
+        yielding = memory_time(lags, isotropic, index) * isotropic[index]
+        groups_yield = [memory_time(lags, curve, index) * curve[index] for curve in left_out.mean(axis=1)]
         return cls(
             mean=mean,
             mean_std=np.array([std for _, std, _ in means]),
@@ -397,6 +402,8 @@ class _Place:
             friction=isotropic[index] / thermal,
             friction_std=isotropic_std[index] / thermal,
             memory=memory_time(lags, isotropic, index),
+            yielding=yielding / thermal,
+            yielding_std=float(jackknife_std(np.array(groups_yield))) / thermal,
             window=lags[index],
             plateau=plateau,
             running=isotropic / thermal,
@@ -423,18 +430,23 @@ def _notices(places, mass):
                 "sample longer, or raise max_lag.",
             )
         )
-    ratios = [place.memory * place.friction / mass for place in places]
-    worst = int(np.argmax(ratios))
-    if ratios[worst] > LONGEST_MEMORY:
-        notices.append(_fixed_solute(places[worst].memory, mass / places[worst].friction))
+    # short data may not show that the two times are apart: that must be said as well
+    at_most = [(place.yielding + 2.0 * place.yielding_std) / mass for place in places]
+    worst = places[int(np.argmax(at_most))]
+    if max(at_most) > LONGEST_MEMORY:
+        notices.append(_fixed_solute(worst, mass))
     return tuple(notices)
 
 
-def _fixed_solute(memory, relaxation):
-    """θ of a held particle that is not heavy enough for its free friction to be the same."""
+def _fixed_solute(place, mass):
+    """θ of a held particle that is not, or not clearly, heavy enough for its free friction to be the same."""
+    ratio, std = place.yielding / mass, place.yielding_std / mass
+    found = (
+        "is not small" if ratio > LONGEST_MEMORY else f"may be more than {LONGEST_MEMORY:g}, as far as these data tell"
+    )
     return Notice(
         "fixed_solute",
-        f"The force remembers {memory:.2g} ps, the momentum would relax in {relaxation:.2g} ps: ε is not small enough for these "
-        "to be apart. θ was measured on a particle that does not move, which is the limit ε → 0; a free one of this mass "
-        "yields to its surroundings, and its friction can differ by a factor of 2. Compare with γ of a free run.",
+        f"The force remembers {place.memory:.2g} ps, the momentum would relax in {mass / place.friction:.2g} ps: their ratio "
+        f"{ratio:.2g} ± {std:.1g} {found}. θ was measured on a particle that does not move, which is the limit ε → 0; a free one of "
+        "this mass yields to its surroundings, and its friction can differ by a factor of 2. Compare with γ of a free run.",
     )
