@@ -37,15 +37,16 @@ def find_browser():
 
 
 class App:
-    """A running ``amaexplore`` command and the address it printed."""
+    """A running ``amaexplore`` command (or another module's) and the address it printed."""
 
-    def __init__(self, arguments, cwd, **environment):
+    def __init__(self, arguments, cwd, module="amaexplore", **environment):
         self.log = Path(cwd) / "app.log"
         self._file = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "amaexplore", *arguments],
+            [sys.executable, "-u", "-m", module, *arguments],
             stdout=subprocess.PIPE,
-            stderr=self._file,
+            # other servers say where they are on the error stream
+            stderr=self._file if module == "amaexplore" else subprocess.STDOUT,
             text=True,
             cwd=cwd,
             env=os.environ | environment,

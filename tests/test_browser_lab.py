@@ -1,12 +1,16 @@
-"""The explorer inside JupyterLab, in a real, headless Chromium."""
+"""The explorer inside JupyterLab and Notebook 7, in a real, headless Chromium."""
 
 import json
+import re
+import shutil
+import threading
 
 import pytest
 from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
 from explorer_systems import write_series
 
 from amaexplore.explorer.app import OPEN_VARIABLE
+from amaexplore.explorer.serve import notebooks_folder
 
 pytestmark = pytest.mark.browser
 
@@ -19,33 +23,61 @@ def _point(figure):
     return None
 
 
-def test_the_window_slider_moves_gamma_in_jupyterlab(tmp_path):
-    path = find_browser()
-    from playwright.sync_api import sync_playwright
-
+@pytest.fixture(params=["jupyterlab", "notebook 7"])
+def server(request, tmp_path):
+    """A running JupyterLab or Notebook 7 on a notebook whose first cell opens the explorer."""
     source = {"kind": "files", "files": [str(write_series(tmp_path / "particle.csv"))]}
     settings = {"JUPYTER_CONFIG_DIR": str(tmp_path / "jupyter"), "HOME": str(tmp_path)}
     settings[OPEN_VARIABLE] = json.dumps({"source": source})
-    app = App(["lab", "--no-browser"], tmp_path, **settings)
+    if request.param == "jupyterlab":
+        app = App(["lab", "--no-browser"], tmp_path, **settings)
+        app.page = app.url
+    else:
+        shutil.copy(notebooks_folder() / "explore.ipynb", tmp_path)
+        arguments = ["--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token=secret", "--ip=127.0.0.1"]
+        app = App([*arguments, f"--ServerApp.root_dir={tmp_path}"], tmp_path, module="notebook", **settings)
+        app.page = re.sub(r"/tree.*", "/notebooks/explore.ipynb?token=secret", app.url)
+        # or the server stops once nobody reads what it says
+        threading.Thread(target=app.process.stdout.read, daemon=True).start()
+    app.name = request.param.replace(" ", "")
+    yield app
+    app.close()
+
+
+def run_first_cell(page):
+    """Run it as a person would: what is run before the kernel answers is dropped, so once more until something happens."""
+    from playwright.sync_api import Error
+
+    cell = page.locator(".jp-Notebook .jp-CodeCell").first
     try:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
-            page = open_page(chromium, app.url, height=1000)
-            cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-            cell.click(timeout=60000)
-            # JupyterLab drops what is run before its kernel answers
-            page.get_by_text("| Idle").wait_for(timeout=60000)
-            page.keyboard.press("Shift+Enter")
-            before = wait_until(lambda: _point(drawn(page, "running")), patience=90)
-            page.locator(".ama-window-slider .noUi-handle").focus()
-            for _ in range(30):
-                page.keyboard.press("ArrowLeft")
-            after = wait_until(
-                lambda: (point := _point(drawn(page, "running"))) and point[0] < 0.8 * before[0] and point
-            )
-            assert after[1] != before[1]
-            SCREENSHOTS.mkdir(exist_ok=True)
-            page.screenshot(path=SCREENSHOTS / "jupyterlab.png")
-            chromium.close()
-    finally:
-        app.close()
+        cell.locator(".cm-content").wait_for(timeout=40_000)
+    except Error:
+        # a server that has only just begun to listen may have left half of the page out
+        page.reload()
+    for _ in range(20):
+        cell.locator(".cm-content").click(timeout=60000)
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(1500)
+        if cell.locator(".jp-InputPrompt").inner_text().strip() != "[ ]:":
+            return
+    raise AssertionError("the cell was never run")
+
+
+def test_the_window_slider_moves_gamma(server):
+    path = find_browser()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        page = open_page(chromium, server.page, height=1000)
+        run_first_cell(page)
+        before = wait_until(lambda: _point(drawn(page, "running")), patience=90)
+        page.locator(".ama-window-slider .noUi-handle").focus()
+        for _ in range(30):
+            page.keyboard.press("ArrowLeft")
+        after = wait_until(lambda: (point := _point(drawn(page, "running"))) and point[0] < 0.8 * before[0] and point)
+        assert after[1] != before[1]
+        assert {url.split("/")[2].split(":")[0] for url in page.requests if url.startswith("http")} == {"127.0.0.1"}
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{server.name}.png")
+        chromium.close()

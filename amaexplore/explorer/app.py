@@ -12,6 +12,7 @@ import traitlets
 
 from ..errors import InputError
 from .dashboard import Dashboard
+from .front_end import FrontEndWatch, fallback_html, self_test
 from .graph import SETTLED
 from .page_state import PageState
 from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
@@ -78,9 +79,32 @@ class Explorer(widgets.Box):
         session.observe(lambda _change: self._apply_view(), "view")
         self.density.frame.observe(lambda _change: self._time_moved(), "value")
         self.dashboard.heat.cursor.on_change("location", self._cursor_dragged)
+        self._watch = FrontEndWatch(
+            session,
+            answered=lambda: self.keeper.answered,
+            failures=self._failures,
+            make_page=lambda: self.take_away.made("report")["text"],
+        )
         if self._loop is not None:
             session.deliver_through(self._in_loop)
         session.on_result(self._result_changed)
+
+    # -- where it cannot be drawn ----------------------------------------------------------------------
+
+    def self_test(self):
+        """Why nothing shows: sentences, none where a page has drawn the explorer without complaint."""
+        return self_test(self.keeper.answered, self._failures())
+
+    def _failures(self):
+        return [text for view in self.dashboard.views.values() for text in view.failures]
+
+    def _repr_mimebundle_(self, **options):
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is None:
+            return None
+        self._watch.begin()
+        # what draws widgets prefers them; everything else shows this
+        return bundle | {"text/html": fallback_html()}
 
     # -- the top line ----------------------------------------------------------------------------------
 

@@ -17,8 +17,19 @@ function encoded(text) {
   return KEY + btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
+// Keys pressed in the explorer are meant for it: in a notebook the arrow keys would fold headings, and "d" twice would
+// delete the cell. The mark is the one by which Jupyter's own widgets keep its shortcuts away.
+function keepKeys(el, patience = 100) {
+  const app = el.closest(".ama-app");
+  // on whatever has the focus itself: some shortcuts ask for the focused element and look no further
+  const keep = (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+  if (app) app.addEventListener("focusin", keep);
+  else if (patience > 0) requestAnimationFrame(() => keepKeys(el, patience - 1));
+}
+
 function render({ model, el }) {
   el.style.display = "none";
+  keepKeys(el);
   const remember = () => {
     const text = model.get("document");
     if (model.get("page") && text) history.replaceState(null, "", encoded(text));

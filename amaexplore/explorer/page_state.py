@@ -36,6 +36,8 @@ class PageState(anywidget.AnyWidget):
         self._session = session
         self._opened = opened
         self._timer = None
+        self.answered = False
+        """Whether a page has drawn it."""
         self.problem = ""
         """What was wrong with the document in the address."""
         self.on_msg(self._hello)
@@ -59,6 +61,7 @@ class PageState(anywidget.AnyWidget):
     def _hello(self, _widget, content, _buffers):
         if content.get("kind") != "hello":
             return
+        self.answered = True
         text = content.get("document")
         if text and self._opened is not None:
             try:

@@ -37,7 +37,7 @@ class AtomPicker:
         options += [(f"grow: {name}", key) for name, key in GROWN.items()]
         self.kind = widgets.Dropdown(options=options, layout={"width": "auto", "flex": "1 1 auto"})
         self.kind.tooltip = "Pick atoms from a list, or let the nanoparticle grow with a slider"
-        self.list = widgets.Dropdown(layout={"width": "100%"})
+        self.list = widgets.Dropdown(options=[("choose one …", "")], layout={"width": "100%"})
         self.list.tooltip = "What is picked goes into the field below; join it with the buttons beside that"
         self.centre = widgets.Text(
             placeholder=CENTRE_HINT, continuous_update=False, layout={"width": "auto", "flex": "1 1 auto"}

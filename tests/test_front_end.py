@@ -1,0 +1,93 @@
+"""Where no page draws the explorer: why, and a static page that follows the session."""
+
+import asyncio
+from importlib.metadata import PackageNotFoundError
+
+import IPython.display
+import pytest
+from explorer_systems import brownian_particle
+
+import amaexplore as ama
+from amaexplore.explorer import front_end
+
+
+class Shown:
+    """What a notebook without widgets would show: the newest content."""
+
+    def __init__(self):
+        self.contents = []
+
+    def display(self, content, display_id=None):
+        self.contents.append(content.data)
+        return self
+
+    def update(self, content):
+        self.contents.append(content.data)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    shown = Shown()
+    monkeypatch.setattr(IPython.display, "display", shown.display)
+    monkeypatch.setattr(front_end, "STILL", 0.05)
+    return shown
+
+
+def test_a_front_end_without_widgets_is_told_and_served_static_pages(shown):
+    async def notebook():
+        explorer = ama.explore(brownian_particle())
+        report = explorer._watch._make_page
+        explorer._watch._make_page = lambda: f"{report()}<!-- t0 chosen: {explorer.session.window} -->"
+        explorer._watch.begin(patience=0.05)
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            if shown.contents and "<iframe" in shown.contents[-1]:
+                break
+        first = shown.contents[-1]
+        assert "No page has answered" in first
+        explorer.session.window = 7.3
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            if shown.contents[-1] != first and "<iframe" in shown.contents[-1]:
+                break
+        explorer.session.stop()
+        return first, shown.contents[-1]
+
+    first, second = asyncio.run(notebook())
+    assert "t0 chosen: 7.3" in second
+    assert "t0 chosen: None" in first
+
+
+def test_a_page_that_answers_is_left_alone(shown):
+    async def notebook():
+        explorer = ama.explore(brownian_particle())
+        explorer._watch.begin(patience=0.1)
+        explorer.keeper._hello(None, {"kind": "hello", "document": None}, [])
+        await asyncio.sleep(0.5)
+        assert explorer.self_test() == []
+        explorer.session.stop()
+
+    asyncio.run(notebook())
+    assert shown.contents == []
+
+
+def test_the_output_of_a_cell_explains_itself_without_widgets():
+    explorer = ama.explore(brownian_particle())
+    bundle = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "jupyterlab_widgets" in bundle["text/html"]
+    assert len(bundle["text/html"]) < 2000
+    explorer.session.stop()
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    def version(name):
+        if name == "jupyterlab_widgets":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(front_end, "version", version)
+    found = front_end.self_test(answered=True, failures=["boom", "boom"])
+    assert len(found) == 2
+    assert "pip install jupyterlab_widgets" in found[0]
+    assert "boom" in found[1]
