@@ -28,6 +28,8 @@ class Correlators:
     axes_as_groups : bool
     momentum_spectrum : ndarray, optional
         From `spectrum_of`; used where it was made for as many lags.
+    before : Correlators, optional
+        Of the same series with another mean force or other lags: what is the same there is not computed again.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Correlators:
         position=None,
         axes_as_groups=False,
         momentum_spectrum=None,
+        before=None,
     ):
         self.timestep, self.n_lags, self.mass, self.axes_as_groups = timestep, n_lags, mass, axes_as_groups
         some = next(values for values in (momentum, force, position) if values is not None)
@@ -51,6 +54,16 @@ class Correlators:
         self._spectrum_at_hand = momentum_spectrum
         self._has_field = mean_force is not None
         self._fluctuating = force if mean_force is None else force - mean_force
+        self._inherit(before)
+
+    def _inherit(self, before):
+        """Take over what another one has computed from the same P and F."""
+        if before is None or before.axes_as_groups != self.axes_as_groups:
+            return
+        kept = ["force_norm", "momentum_norm"]
+        if before.n_lags == self.n_lags:
+            kept += ["momentum", "derivative", "displacement", "_momentum_spectrum", "_force_spectrum"]
+        self.__dict__.update({name: before.__dict__[name] for name in kept if name in before.__dict__})
 
     # -- what the estimators use -----------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ __all__ = [
     "LARGEST_MISFIT",
     "SHORTEST_BLOCK",
     "STIFFEST_WELL",
+    "direct_doubts",
     "doubts",
 ]
 
@@ -72,8 +73,19 @@ def _no_plateau(bench, kind, entry, index, plateau, proposed):
     )
 
 
+def direct_doubts(bench, kind, value, std):
+    """What to say of a number that has no running curve: its error, and what the series itself warns of."""
+    found = [*bench.series.warnings, _too_uncertain(kind, value, std)]
+    if kind == "theta":
+        found.append(_temperature(bench))
+    return tuple(notice for notice in found if notice is not None)
+
+
 def _large_error(kind, curve, index):
-    value, std = curve.isotropic[index], curve.isotropic_std[index]
+    return _too_uncertain(kind, curve.isotropic[index], curve.isotropic_std[index])
+
+
+def _too_uncertain(kind, value, std):
     relative = abs(std / value) if value else float("inf")
     if relative <= LARGEST_ERROR:
         return None

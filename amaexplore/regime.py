@@ -222,14 +222,14 @@ _NOTHING_KNOWN = _Times(*[float("nan")] * 5, False)
 
 
 def _times(bench):
-    """τ_K, τ_P and D from the running integral of the memory kernel at its plateau."""
+    """τ_K, τ_P = m/ζ and D from the running integral of the memory kernel at its plateau."""
     moves = bench.series.has("momentum") and np.any(
         bench.series.momentum[..., 1:, :] != bench.series.momentum[..., :-1, :]
     )
     if moves and bench.default_estimator != "kernel":
         # ⟨PP⟩ alone gives τ_P, but not how long the force remembers
         gamma = bench.gamma()
-        momentum = gamma.effective_mass * gamma.diffusion / gamma.thermal_energy
+        momentum = gamma.mass * gamma.diffusion / gamma.thermal_energy
         std = momentum * gamma.relative_error
         return _Times(float("nan"), float("nan"), momentum, std, gamma.diffusion, gamma.plateau)
     theta = bench.theta(estimator=bench.default_estimator)
@@ -237,7 +237,8 @@ def _times(bench):
     force = memory_time(theta.running_isotropic[: index + 1], bench.timestep)
     left_out = bench.left_out("theta", bench.default_estimator)[:, : index + 1]
     force_std = float(jackknife_std([memory_time(curve, bench.timestep) for curve in left_out]))
-    momentum = theta.effective_mass / theta.friction
+    # of the particle in an unbounded host, as (56) has it: in a box of zero total momentum P itself decays in μ/ζ
+    momentum = theta.relaxation_time
     return _Times(
         force,
         force_std,

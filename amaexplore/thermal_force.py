@@ -112,6 +112,28 @@ class MeanForce(Result):
         drawn = np.sqrt((n_groups - 1) / n_groups) * (rng.standard_normal(n_groups) @ deviations)
         return replace(self, coefficients=self.coefficients + drawn)
 
+    def scaled(self, epsilon):
+        """The same in the paper's variables: f^th = ε^-½ F^th against Φ = ε^½ R, equations (31) and (33).
+
+        Energies are the same in both: −∫ f^th dΦ = −∫ F^th dR.
+
+        Parameters
+        ----------
+        epsilon : float
+
+        Returns
+        -------
+        MeanForce
+        """
+        if not (np.isfinite(epsilon) and epsilon > 0):
+            raise InputError(f"epsilon must be a positive number; got {epsilon!r}.")
+        root = np.sqrt(epsilon)
+        lengths = ("bins", "positions", "knots")
+        forces = ("values", "from_density", "combined", "constant")
+        changes = {name: root * getattr(self, name) for name in lengths}
+        changes |= {name + end: getattr(self, name + end) / root for name in forces for end in ("", "_std")}
+        return replace(self, coefficients=self.coefficients / root, left_out=self.left_out / root, **changes)
+
     def potential(self, position):
         """U(R) = −∫ f^th dR, kJ/mol, zero at its lowest point among the bins' centres.
 

@@ -1,6 +1,7 @@
 """Correlations of one series, computed once, and every coefficient that can be read from them."""
 
-from functools import cached_property
+import threading
+from functools import cached_property, wraps
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from .coefficients import positive_number
 from .confinement import Confinement, confinement
 from .correlation import force_correlation, lag_index, momentum_correlation
 from .correlators import Correlators
-from .doubts import LARGEST_MISFIT, doubts
+from .doubts import LARGEST_MISFIT, direct_doubts, doubts
 from .errors import InputError, InsufficientDataError
 from .force_matching import force_field
 from .green_kubo import ESTIMATORS
@@ -38,10 +39,21 @@ def given_window(window):
     return float(window)
 
 
+def _alone(method):
+    """One thread at a time: the workbench grows while it is read."""
+
+    @wraps(method)
+    def guarded(self, *args, **options):
+        with self._lock:
+            return method(self, *args, **options)
+
+    return guarded
+
+
 class Correlations:
     """Correlations of one series up to some lag, and every coefficient that can be read from them.
 
-    Made by `prepare`. Reading a coefficient at another window only indexes.
+    Made by `prepare`. Reading a coefficient at another window only indexes. Several threads may read from one.
 
     Parameters
     ----------
@@ -53,6 +65,7 @@ class Correlations:
     """
 
     def __init__(self, series, temperature, mean_force, isotropic, max_lag, window):
+        self._lock = threading.RLock()
         self.series = series
         self.isotropic = bool(isotropic)
         self.mean_force = mean_force
@@ -66,11 +79,13 @@ class Correlations:
                 f"The series holds {self._even.n_frames} frames; correlations need at least 8, and hundreds for a number "
                 "one can trust."
             )
-        self._first_spectrum = None
+        self._first_spectrum = self._explained = None
         self._n_lags = self._choose_lags(max_lag, window)
         self._fixed_lags = max_lag is not None
-        self._curves = {}
+        self._curves, self._functions = {}, {}
         self._settled = self._looked_further = False
+        self._longer = None  # a workbench with longer lags, for windows beyond ours
+        self._before = None  # correlators with other lags or another mean force
         self._took_off = None  # axes whose mean force is taken off although the displacement did not show confinement
         self._may_take_off = isinstance(mean_force, str) and len(self._fields) == 2 and self._has_positions
 
@@ -118,15 +133,24 @@ class Correlations:
         """Shape (n_lags,), ps."""
         return self.timestep * np.arange(self._n_lags)
 
-    @cached_property
+    @property
+    @_alone
     def momentum(self):
         """`CorrelationFunction` of the momentum up to the longest lag."""
-        return momentum_correlation(self._even, max_lag=self.lags[-1])
+        return self._function("momentum", momentum_correlation)
 
-    @cached_property
+    @property
+    @_alone
     def force(self):
         """`CorrelationFunction` of the force up to the longest lag, its mean taken off."""
-        return force_correlation(self._even, max_lag=self.lags[-1])
+        return self._function("force", force_correlation)
+
+    def _function(self, name, compute):
+        key = (name, self._n_lags)
+        if key not in self._functions:
+            self._functions = {kept: value for kept, value in self._functions.items() if kept[1] == self._n_lags}
+            self._functions[key] = compute(self._even, max_lag=self.lags[-1])
+        return self._functions[key]
 
     @cached_property
     def _correlators(self):
@@ -142,6 +166,7 @@ class Correlations:
             position=arrays["centre_of_mass"] if self._has_positions else None,
             axes_as_groups=self.isotropic,
             momentum_spectrum=self._first_spectrum,
+            before=self._before,
         )
 
     @cached_property
@@ -211,11 +236,17 @@ class Correlations:
 
     # -- consistency of P and F ------------------------------------------------------------------------
 
-    @cached_property
+    @property
+    @_alone
     def force_is_momentum_change(self):
         """How much of the drop of ⟨P(0)P(s)⟩ the force explains: 1 where F = dP/dt, NaN where not known."""
         if len(self._fields) < 2:
             return float("nan")
+        if self._explained is None:
+            self._explained = self._share_explained()
+        return self._explained
+
+    def _share_explained(self):
         c = self._correlators
         momentum = np.einsum("aan->n", c.momentum[0])
         if momentum[0] <= 0:
@@ -233,16 +264,25 @@ class Correlations:
         consistent = abs(self.force_is_momentum_change - 1.0) <= LARGEST_MISFIT
         return "kernel" if consistent else "window"
 
+    def _default(self, kind):
+        """The estimator where none is named: θ of a free particle without forces comes from its momentum alone."""
+        if kind == "theta" and self._fields == ("momentum",) and not self.taken_off.any():
+            return "mori"
+        return self.default_estimator
+
     # -- coefficients ----------------------------------------------------------------------------------
 
+    @_alone
     def gamma(self, window=None, estimator=None):
         """γ at a window (ps), or at a proposed one: a `Gamma`."""
         return self._coefficient("gamma", window, estimator)
 
+    @_alone
     def theta(self, window=None, estimator=None):
         """θ at a window (ps), or at a proposed one: a `Theta`."""
         return self._coefficient("theta", window, estimator)
 
+    @_alone
     def left_out(self, kind, estimator=None):
         """Isotropic running coefficient with one group left out, in raw units, shape (n_groups, n_lags).
 
@@ -252,8 +292,11 @@ class Correlations:
             ``"gamma"`` or ``"theta"``.
         estimator : str, optional
         """
-        return self._curve(kind, self._estimator(kind, estimator)).left_out.mean(axis=1)
+        entry = self._estimator(kind, estimator)
+        self._decide()
+        return self._curve(kind, entry).left_out.mean(axis=1)
 
+    @_alone
     def table(self, window=None, estimators=None):
         """Estimators side by side.
 
@@ -299,11 +342,11 @@ class Correlations:
         entry = self._estimator(kind, estimator)
         if entry.direct is not None:
             return self._direct(kind, entry)
+        self._decide()
         if window is not None:
             index = lag_index(self.timestep, self._even.n_frames, window, "window")
-            self._reach(index)
-        elif entry.name == "kernel":
-            self._settle(entry)
+            if index >= self._n_lags:
+                return self._reaching(index)._coefficient(kind, window, entry.name)
         elif kind == "gamma" and entry.rule == "before decay":
             self._look_further(entry)
         curve = self._curve(kind, entry)
@@ -315,7 +358,7 @@ class Correlations:
         return curve.read(index, reason, plateau, doubts(self, kind, entry, curve, index, plateau, window is None))
 
     def _estimator(self, kind, name):
-        entry = self._known(self.default_estimator if name is None else name)
+        entry = self._known(self._default(kind) if name is None else name)
         for needed in entry.needs[kind]:
             self.series.require(needed)
         return entry
@@ -357,6 +400,7 @@ class Correlations:
             plateau=True,
             n_groups=3 * self._even.n_replicas,
             **self._shared,
+            warnings=direct_doubts(self, kind, value, std),
         )
 
     @property
@@ -371,15 +415,20 @@ class Correlations:
             label=self.series.label,
         )
 
-    def _settle(self, entry):
-        """Where the memory kernel's integral shows no plateau: take F^th(R) off, or look at longer lags.
+    def _decide(self):
+        """Settle, once, what every coefficient rests on: whether F^th(R) is taken off, and how far the lags reach.
 
-        A mean force that was overlooked makes the integral rise without end, so a plateau that appears when
-        it is taken off is evidence for it. Done once.
+        A mean force that was overlooked makes the memory kernel's integral rise without end, so a plateau that appears
+        when it is taken off is evidence for it; without one either way, longer lags are looked at. Decided before anything
+        is read, so that no number depends on what was asked before it.
         """
         if self._settled:
             return
         self._settled = True
+        if self.default_estimator == "kernel":
+            self._settle(ESTIMATORS["kernel"])
+
+    def _settle(self, entry):
         while not self._curve("theta", entry).proposal.found:
             if self._may_take_off:
                 self._took_off = np.ones(3, dtype=bool)
@@ -404,16 +453,31 @@ class Correlations:
             self._n_lags *= 2
             self._forget()
 
-    def _reach(self, index):
-        """Make the lags long enough for ``index``, and where possible for twice it."""
-        if index >= self._n_lags:
-            self._n_lags = max(index + 1, min(2 * index + 1, self._even.n_frames - 1))
-            self._forget()
+    def _reaching(self, index):
+        """A workbench of the same series whose lags reach ``index``, and where possible twice it.
+
+        Its length depends on the index alone, in octaves, so that a window that is dragged there only indexes.
+        """
+        n_lags = self._n_lags
+        while n_lags < 2 * index + 1:
+            n_lags *= 2
+        n_lags = min(n_lags, self._even.n_frames - 1)
+        n_lags = max(n_lags, index + 1)
+        if self._longer is None or self._longer._n_lags != n_lags:
+            longer = Correlations(
+                self.series, self._temperature, self.mean_force, self.isotropic, (n_lags - 1) * self.timestep, None
+            )
+            longer._settled, longer._took_off, longer._before = True, self._took_off, self.__dict__.get("_correlators")
+            self._longer = longer
+        return self._longer
 
     def _forget(self):
         self._curves.clear()
-        for name in ("_correlators", "_force_field", "momentum", "force", "force_is_momentum_change"):
-            self.__dict__.pop(name, None)
+        # what does not depend on f^th(R), nor on how many lags are looked at, is kept by the next ones
+        before = self.__dict__.pop("_correlators", None)
+        self._before = self._before if before is None else before
+        self._explained = None
+        self.__dict__.pop("_force_field", None)
 
     def _curve(self, kind, entry):
         key = (kind, entry.name)
@@ -429,6 +493,14 @@ class Correlations:
     def recoil(self):
         """(m/μ)², by which ∫⟨PP⟩ is too small in a box of zero total momentum."""
         return (self.series.mass / self.series.effective_mass) ** 2
+
+    def __getstate__(self):
+        # a lock belongs to the process it was made in
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
 
     def __repr__(self):
         return (

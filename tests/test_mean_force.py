@@ -197,3 +197,19 @@ def test_gibbs_check_of_a_single_run_has_no_chi_square():
     assert np.isnan(check.chi_square)
     assert np.all(np.diff(check.times) > 0)
     assert np.abs(check.running[-1] / check.running_std[-1]).max() < 4
+
+
+def test_scaled_variables_keep_the_energy(rng):
+    """f^th = ε^-½ F^th against Φ = ε^½ R: −∫ f^th dΦ is the potential of R."""
+    from amaexplore.synthetic import BEDS
+
+    profile = ama.mean_force(BEDS["trap, τ_R = 3 τ_P"].sample(seed=1, n_frames=3000), axis="x", bins=12)
+    epsilon = 0.04
+    scaled = profile.scaled(epsilon)
+    R = np.linspace(profile.bins[0], profile.bins[-1], 40)
+    assert scaled.at(0.2 * R) == pytest.approx(5.0 * profile.at(R))
+    assert scaled.potential(0.2 * R) == pytest.approx(profile.potential(R), abs=1e-10)
+    assert scaled.combined_std == pytest.approx(5.0 * profile.combined_std)
+    assert scaled.scaled(1.0 / epsilon).combined == pytest.approx(profile.combined)
+    with pytest.raises(InputError, match="positive number"):
+        profile.scaled(0.0)

@@ -163,3 +163,13 @@ def test_exponents_over_nested_subsets_are_shown_and_do_not_decide(rng):
     for wrong in (nested[:1], [nested[0], nested[0]]):
         with pytest.raises(InputError, match=r"nested"):
             ama.diagnose(series, nested=wrong)
+
+
+def test_the_momentum_has_one_relaxation_time():
+    """m/ζ of the particle in an unbounded host, in the coefficient and in the diagnosis, whatever box it was measured in."""
+    from dataclasses import replace
+
+    series = replace(bed("free, one mode").sample(seed=4, n_frames=3000), zero_total_momentum=True, total_mass=500.0)
+    theta, diagnosis = ama.theta(series), ama.diagnose(series)
+    assert diagnosis.tau_momentum == pytest.approx(theta.relaxation_time, rel=1e-12)
+    assert theta.relaxation_time == pytest.approx(theta.mass / theta.friction)

@@ -1,7 +1,7 @@
 """γ, θ and what follows, against systems whose values are known exactly."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -522,8 +522,9 @@ def test_missing_and_little_data_get_a_sentence(rng):
     momentum = ama.OrderParameters.from_arrays(timestep=0.1, mass=1.0, momentum=rng.normal(size=(100, 3)))
     with pytest.raises(MissingFieldError, match="holds no forces"):
         ama.theta(momentum, estimator="window")
-    with pytest.raises(MissingFieldError, match="holds no forces"):
-        ama.theta(momentum)
+    places = ama.OrderParameters.from_arrays(timestep=0.1, mass=1.0, centre_of_mass=rng.normal(size=(100, 3)))
+    with pytest.raises(MissingFieldError, match="holds no "):
+        ama.theta(places)
     few = ama.OrderParameters.from_arrays(timestep=0.1, mass=1.0, momentum=rng.normal(size=(4, 3)))
     with pytest.raises(InsufficientDataError, match="at least 8"):
         ama.gamma(few)
@@ -574,3 +575,59 @@ def test_discrete_memory_sums_a_geometric_correlation_exactly():
     np.testing.assert_allclose(total[0, 1:], 0.8)
     # h [1/(1−ΣΩ) − ½] is then the trapezoid of the whole series
     assert pytest.approx((0.8 ** np.arange(500)).sum() - 0.5) == 1 / (1 - 0.8) - 0.5
+
+
+# -- one workbench, many readers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["free, one mode", "double well"])
+def test_threads_that_read_from_one_workbench_get_what_one_alone_gets(name):
+    """The workbench grows while it is read: nobody may see it half done, and no number may depend on what was asked before."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from amaexplore.synthetic import BEDS
+
+    series = BEDS[name].sample(seed=3, n_frames=2000)
+    lags = series.timestep * np.array([40, 300, 90, 600, 20, 450])
+
+    def read(bench, job):
+        window = None if job % 3 == 0 else float(lags[job % len(lags)])
+        kind = ("theta", "gamma")[job % 2]
+        estimator = ("kernel", "window", "mori")[job % 3] if kind == "gamma" else "kernel"
+        result = getattr(bench, kind)(window, estimator)
+        return result.isotropic, result.isotropic_std
+
+    alone = {job: read(prepare(series), job) for job in range(24)}
+    for _ in range(3):
+        bench = prepare(series)
+        with ThreadPoolExecutor(6) as pool:
+            found = dict(zip(alone, pool.map(partial(read, bench), alone)))
+        for job, (value, std) in found.items():
+            assert value == pytest.approx(alone[job][0], rel=1e-9), job
+            assert std == pytest.approx(alone[job][1], rel=1e-6), job
+
+
+def test_a_workbench_travels_between_processes():
+    import pickle
+
+    from amaexplore.synthetic import BEDS
+
+    bench = prepare(BEDS["free, one mode"].sample(seed=1, n_frames=1000))
+    again = pickle.loads(pickle.dumps(bench))
+    assert again.theta().isotropic == bench.theta().isotropic
+
+
+def test_without_forces_a_free_particle_has_its_friction_from_its_momentum_alone():
+    from dataclasses import replace
+
+    from amaexplore.synthetic import BEDS
+
+    bed = BEDS["free, one mode"]
+    series = replace(bed.sample(seed=2), net_force=None)
+    theta, gamma = ama.theta(series), ama.gamma(series)
+    assert (theta.estimator, gamma.estimator) == ("mori", "window")
+    assert theta.friction == pytest.approx(bed.friction, abs=3.0 * theta.friction_std)
+    assert gamma.isotropic == pytest.approx(bed.gamma, abs=3.0 * gamma.isotropic_std)
+    trapped = replace(BEDS["trap, τ_R = 3 τ_P"].sample(seed=2), net_force=None)
+    with pytest.raises(MissingFieldError, match="holds no forces"):
+        ama.theta(trapped)
