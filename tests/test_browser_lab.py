@@ -55,7 +55,15 @@ def run_first_cell(page):
         # a server that has only just begun to listen may have left half of the page out
         page.reload()
     for _ in range(20):
-        cell.locator(".cm-content").click(timeout=60000)
+        # such as "select a kernel", where the server was slow to say which there are
+        dialog = page.locator(".jp-Dialog .jp-mod-accept")
+        if dialog.count():
+            dialog.first.click()
+        try:
+            cell.locator(".cm-content").click(timeout=5000)
+        except Error:
+            # a dialog came up between the two
+            continue
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(1500)
         if cell.locator(".jp-InputPrompt").inner_text().strip() != "[ ]:":

@@ -235,3 +235,29 @@ def test_a_momentum_of_ones_own(method):
     np.testing.assert_allclose(
         w.covariance / np.outer(scale, scale), covariances / np.outer(scale, scale), atol=2 * tolerance
     )
+
+
+def test_probability_is_kept_to_rounding_over_many_steps():
+    """The first coefficient is the probability; nothing in the equation changes it, so nothing else may."""
+    grid, mass = Grid(-2.0, 2.0, 120), 50.0
+    velocity = np.sqrt(KT / mass)
+    f = FokkerPlanck(
+        grid, mass, 0.5 * mass * velocity, potential=lambda x: 3.0 * KT * (x**2 - 1.0) ** 2, temperature=TEMPERATURE
+    )
+    w = f.evolve(("gaussian", -1.0, 0.2), np.linspace(0.0, 200.0 / velocity, 401))
+    assert w.diagnostics["probability_drift"] < 1e-13
+
+
+def test_a_fan_is_the_scatter_of_its_members(rng):
+    """In a trap, at equilibrium, only the force matters: the spread of the variance is that of 1/k."""
+    grid = Grid(-4.0, 4.0, 128)
+    f = FokkerPlanck(grid, 40.0, 60.0, potential=lambda x: KT * x**2, temperature=TEMPERATURE)
+    springs = 2.0 * KT * (1.0 + 0.1 * rng.standard_normal(12))
+    fan = f.fan(("gaussian", 0.0, 0.4), [400.0], mean_forces=[lambda x, k=k: -k * x for k in springs])
+    variance = (fan.samples[:, 0] * grid.width) @ grid.centres**2
+    assert variance == pytest.approx(KT / springs, rel=2e-3)
+    np.testing.assert_allclose(fan.values_std, fan.samples.std(axis=0, ddof=1))
+    only_friction = f.fan(("gaussian", 0.5, 0.4), [1.0], frictions=[40.0, 80.0])
+    assert only_friction.values_std.max() > 1e-3
+    with pytest.raises(InputError, match="same length"):
+        f.fan(("gaussian", 0.0, 0.4), [1.0], frictions=[1.0, 2.0], mean_forces=[0.0])

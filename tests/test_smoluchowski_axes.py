@@ -132,7 +132,7 @@ def test_bad_input_gets_a_sentence():
     grids = (Grid(-1.0, 1.0, 10), Grid(-1.0, 1.0, 12))
     for options, message in (
         ({"diffusion": (0.1, -0.1)}, "diffusion must be positive"),
-        ({"diffusion": [[1.0, 0.5], [0.5, 1.0]]}, "mixed components"),
+        ({"diffusion": [[1.0, 0.5], [0.4, 1.0]]}, "symmetric"),
         ({"diffusion": np.ones((3, 5))}, "one per axis"),
         ({"potential": np.ones(5)}, "potential has shape"),
         ({"mean_force": np.ones((3, 10, 12))}, "mean_force needs"),

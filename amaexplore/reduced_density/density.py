@@ -193,6 +193,30 @@ class ReducedDensity(Result):
         return super().from_dict(_revive_grids(document, ("grid",)))
 
 
+def drawn_together(sequences, takes):
+    """Samples of coefficients, one dict per sample.
+
+    Parameters
+    ----------
+    sequences : dict
+        Name of a coefficient -> sequence of its samples, or None.
+    takes : str
+        How the sentence begins that says what was expected.
+
+    Raises
+    ------
+    InputError
+        None is given, or they differ in length.
+    """
+    given = {name: list(values) for name, values in sequences.items() if values is not None}
+    counts = {len(values) for values in given.values()}
+    if len(counts) != 1 or counts == {0}:
+        raise InputError(
+            f"{takes}, mean_forces or potentials as sequences of the same length; got lengths {sorted(counts) or 'none'}."
+        )
+    return [dict(zip(given, entries)) for entries in zip(*given.values())]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DensityFan(Result):
     """W for samples of uncertain coefficients.

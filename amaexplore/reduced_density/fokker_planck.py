@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import InputError, Notice
 from ..threads import one_blas_thread
 from ..units import thermal_energy
-from .density import PhaseSpaceDensity
+from .density import DensityFan, PhaseSpaceDensity, drawn_together
 from .generator import generator
 from .grid import Grid, as_grids
 from .initial import check_times, initial_density
@@ -297,6 +297,45 @@ class FokkerPlanck:
             "clipped": float(clipped.max()),
         }
         return PhaseSpaceDensity(times, values, self.grid, axis, self.mass, self.temperature, diagnostics, notices)
+
+    def fan(self, initial, times, *, frictions=None, mean_forces=None, potentials=None, progress=None, **options):
+        """R-marginals for samples of uncertain coefficients: what the error of θ or f^th means for W.
+
+        Parameters
+        ----------
+        initial, times
+            As for `evolve`.
+        frictions, mean_forces, potentials : sequence, optional
+            One entry per sample, each as the constructor takes it; what is not given stays as it is. Two sequences are drawn
+            together, entry by entry.
+        progress : callable, optional
+        **options
+            Of `evolve`.
+
+        Returns
+        -------
+        DensityFan
+            Of the marginal in R.
+        """
+        samples = drawn_together(
+            {"friction": frictions, "mean_force": mean_forces, "potential": potentials}, "fan takes frictions"
+        )
+        fixed = {"friction": self.friction, "mean_force": self.mean_force, "potential": self.potential}
+        if "mean_force" in samples[0] or "potential" in samples[0]:
+            fixed["mean_force"] = fixed["potential"] = None
+        members = []
+        for k, sample_of in enumerate(samples):
+            member = type(self)(
+                self.grid,
+                self.mass,
+                temperature=self.temperature,
+                momentum_grid=self.given_momentum_grid,
+                **(fixed | sample_of),
+            )
+            members.append(member.evolve(initial, times, **options).marginal("position"))
+            if progress is not None:
+                progress((k + 1) / len(samples), "Densities for sampled coefficients")
+        return DensityFan.of(members)
 
     def equilibrium(self, momentum_grid=None):
         """Boltzmann density times Maxwellian, normalised; ndarray (n_R, n_P)."""

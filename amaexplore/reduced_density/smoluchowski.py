@@ -5,7 +5,8 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import InputError, Notice
-from .density import DensityFan, ReducedDensity
+from .density import DensityFan, ReducedDensity, drawn_together
+from .driven import depends_on_time, propagate_driven
 from .force_field import sample_force, sample_potential
 from .generator import generator
 from .grid import as_grids
@@ -16,6 +17,7 @@ from .phase_space_basis import symmetric_modes
 from .projection import gradient_energy
 from .propagation import propagate
 from .splitting import axis_generators, propagate_split
+from .tensor import diagonal_generators, sample_tensor
 
 __all__ = ["Smoluchowski"]
 
@@ -31,11 +33,12 @@ class Smoluchowski:
     diffusion : float, ndarray on the cells, or callable of the positions, nm²/ps
         D. Where it varies it stands between the derivatives, as in (29).
     mean_force : float, ndarray on the cells, or callable, kJ/mol/nm, optional
-        f^th: the drift is βD f^th, so a positive force drives towards larger R.
+        f^th: the drift is βD f^th, so a positive force drives towards larger R. A callable of position and time (ps) is a
+        force that depends on time, along one axis; `evolve` then follows it, and nothing is stationary.
     potential : float, ndarray on the cells, or callable, kJ/mol, optional
         U with f^th = −∂U/∂R, instead of ``mean_force``. Neither of the two: no force.
         With several axes: callables get one position array per axis; ``diffusion`` may also be one number or array
-        per axis; ``mean_force`` is one array per axis (or a callable that returns them), of which the part that is
+        per axis, or a symmetric tensor of shape (d, d) or (d, d, *cells), mixed components included; ``mean_force`` is one array per axis (or a callable that returns them), of which the part that is
         the gradient of a potential is kept and the rest reported.
     temperature : float, K
 
@@ -68,8 +71,14 @@ class Smoluchowski:
         self.grid = self.grids[0] if len(self.grids) == 1 else self.grids
         self.temperature = check_temperature(temperature)
         self.diffusion, self.mean_force, self.potential = diffusion, mean_force, potential
+        self.driven = depends_on_time(mean_force, len(self.grids))
+        if self.driven and len(self.grids) > 1:
+            raise InputError(
+                f"A force that depends on time is available along one axis; this equation has {len(self.grids)}."
+            )
         if len(self.grids) == 1:
-            self.landscape = landscape(self.grid, mean_force, potential, self.temperature)
+            at_start = (lambda position: mean_force(position, 0.0)) if self.driven else mean_force
+            self.landscape = landscape(self.grid, at_start, potential, self.temperature)
             self.face_diffusion = coefficient_on_faces("diffusion", diffusion, self.grid, "nm²/ps")
             self.generator = generator(self.landscape, self.face_diffusion)
             self.warnings = self.landscape.warnings
@@ -88,7 +97,13 @@ class Smoluchowski:
             self.energy = sample_potential(self.grids, 0.0 if potential is None else potential, self.temperature)
         self.energy = self.energy - self.energy.min()
         self.warnings += _check_axes(self.grids, self.energy)
-        self.axis_generators = axis_generators(self.grids, self.energy, _axis_diffusion(self.grids, diffusion))
+        tensor = sample_tensor(self.grids, diffusion)
+        diagonals, along = [], None
+        if tensor is None:
+            along = _axis_diffusion(self.grids, diffusion)
+        else:
+            diagonals, along = diagonal_generators(self.grids, self.energy, tensor)
+        self.axis_generators = axis_generators(self.grids, self.energy, along) + diagonals
 
     def evolve(self, initial, times, *, scheme=None, progress=None):
         """The density at all ``times``.
@@ -116,7 +131,12 @@ class Smoluchowski:
         start, notices = initial_density(self.grids, initial)
         if len(self.grids) > 1:
             return self._evolve_axes(start, times, notices, progress)
-        values, diagnostics = propagate(self.generator, start, times, scheme)
+        if self.driven:
+            values, diagnostics = propagate_driven(
+                self.grid, self.mean_force, self.face_diffusion, self.temperature, start, times, progress
+            )
+        else:
+            values, diagnostics = propagate(self.generator, start, times, scheme)
         probability = values.sum(axis=1) * self.grid.width
         diagnostics["probability_drift"] = float(np.abs(probability - 1.0).max()) if self.generator.conserves else None
         return ReducedDensity(
@@ -133,7 +153,12 @@ class Smoluchowski:
             diagnostics["removed_force"] = self.removed_force
         return ReducedDensity(times, values, self.grids, self.temperature, diagnostics, self.warnings + notices)
 
+    def _constant(self, what):
+        if self.driven:
+            raise InputError(f"The force depends on time, so {what} has no meaning here; evolve follows the density.")
+
     def _one_axis(self, what):
+        self._constant(what)
         if len(self.grids) > 1:
             raise InputError(f"{what} is available along one axis; this equation has {len(self.grids)}.")
 
@@ -166,6 +191,7 @@ class Smoluchowski:
         InputError
             Ends absorb: everything is lost in the end.
         """
+        self._constant("an equilibrium")
         lossy = any(axis.absorbing for axis in self.grids)
         if len(self.grids) > 1 and not lossy:
             weights = np.exp(-np.minimum(self.energy, 745.0))
@@ -304,24 +330,19 @@ class Smoluchowski:
         -------
         DensityFan
         """
-        samples = {"diffusion": diffusions, "mean_force": mean_forces, "potential": potentials}
-        given = {name: list(values) for name, values in samples.items() if values is not None}
-        counts = {len(values) for values in given.values()}
-        if len(counts) != 1 or counts == {0}:
-            raise InputError(
-                "fan takes diffusions, mean_forces or potentials as sequences of the same length; "
-                f"got lengths {sorted(counts) or 'none'}."
-            )
-        count = counts.pop()
+        samples = drawn_together(
+            {"diffusion": diffusions, "mean_force": mean_forces, "potential": potentials}, "fan takes diffusions"
+        )
         fixed = {"diffusion": self.diffusion, "mean_force": self.mean_force, "potential": self.potential}
-        if "mean_force" in given or "potential" in given:
+        if "mean_force" in samples[0] or "potential" in samples[0]:
             fixed["mean_force"] = fixed["potential"] = None
         members = []
-        for k in range(count):
-            chosen = {**fixed, **{name: values[k] for name, values in given.items()}}
-            members.append(type(self)(self.grid, temperature=self.temperature, **chosen).evolve(initial, times))
+        for k, chosen in enumerate(samples):
+            members.append(
+                type(self)(self.grid, temperature=self.temperature, **(fixed | chosen)).evolve(initial, times)
+            )
             if progress is not None:
-                progress((k + 1) / count, "Densities for sampled coefficients")
+                progress((k + 1) / len(samples), "Densities for sampled coefficients")
         return DensityFan.of(members)
 
     def stationary_current(self):
@@ -340,18 +361,9 @@ def _axis_diffusion(grids, diffusion):
         diffusion = diffusion(*np.meshgrid(*(axis.centres for axis in grids), indexing="ij"))
     try:
         array = np.asarray(diffusion, dtype=float)
-        if array.shape == (len(grids), len(grids)) and shape != array.shape:
-            if np.abs(array - np.diag(np.diag(array))).max() > 1e-12 * np.abs(array).max():
-                raise InputError(
-                    "A diffusion tensor with mixed components is not available here: turn the axes to its principal ones, "
-                    "or sample with BrownianDynamics."
-                )
-            array = np.diag(array)
         if array.shape == (len(grids),):
             array = array.reshape(-1, *[1] * len(grids))
         per_axis = np.array(np.broadcast_to(array, (len(grids), *shape)))
-    except InputError:
-        raise
     except (TypeError, ValueError):
         raise InputError(
             f"diffusion is a number, one per axis, or values of shape {shape} on the cells; got shape {np.shape(diffusion)}."

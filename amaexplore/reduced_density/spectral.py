@@ -107,6 +107,8 @@ class Stepper:
         for factors, residue in zip(self._factors(tau), RADAU[1]):
             residue = complex(residue) if np.iscomplexobj(factors[0]) else complex(residue).real
             step(*factors, self.outer, self.inner, tau, residue, turned, out)
+        # the first coefficient is the probability, which nothing in the equation changes: rounding must not either
+        out[0, 0] = state[0, 0]
         return out if self.uniform else self._turned(out, self.turn.T)
 
     @staticmethod

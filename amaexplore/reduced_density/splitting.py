@@ -84,6 +84,7 @@ def propagate_split(generators, start, times, progress=None):
     Parameters
     ----------
     generators : list of AxisGenerator
+        One per axis in their order, then those of diagonals.
     start : ndarray, shape (*cells,)
     times : ndarray, shape (n_times,), ps
     progress : callable, optional
@@ -98,7 +99,7 @@ def propagate_split(generators, start, times, progress=None):
     even = len(times) > 8 and np.ptp(steps) <= EVEN * steps.max() and steps.min() > 0.0
     state, now, k, strang = start, 0.0, 0, 0
     while k < len(times):
-        if even and len(generators) == 2 and k > 0 and steps[0] <= SHARE * now * 1.001:
+        if even and len(generators) == 2 == start.ndim and k > 0 and steps[0] <= SHARE * now * 1.001:
             break
         first = now == 0.0
         while times[k] > now * (1.0 + 1e-14):
@@ -121,6 +122,9 @@ def propagate_split(generators, start, times, progress=None):
 
 
 def _along(generators, a, state, action):
+    one = generators[a]
+    if hasattr(one, "pair"):
+        return one.cells(action(one.lines(state)), state.shape)
     moved = np.moveaxis(state, a, 0)
     flat = np.ascontiguousarray(moved).reshape(moved.shape[0], -1)
     return np.moveaxis(action(flat).reshape(moved.shape), 0, a)
