@@ -261,3 +261,30 @@ def test_a_fan_is_the_scatter_of_its_members(rng):
     assert only_friction.values_std.max() > 1e-3
     with pytest.raises(InputError, match="same length"):
         f.fan(("gaussian", 0.0, 0.4), [1.0], frictions=[1.0, 2.0], mean_forces=[0.0])
+
+
+def test_frames_are_made_when_they_are_looked_at():
+    f = trap(0.5, n_cells=80)
+    times = np.linspace(0.0, 5.0 / OMEGA, 21)
+    w = f.evolve(("gaussian", 1.5 * SIGMA, 0.5 * SIGMA), times)
+    position = w.marginal("position")
+    assert w.diagnostics["scheme"] == "modes"
+    assert "_made" not in w.__dict__
+    frames = [w.frame(k) for k in (0, 7, -1)]
+    assert "_made" not in w.__dict__
+    for frame, k in zip(frames, (0, 7, -1)):
+        np.testing.assert_allclose(frame, w.values[k], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(w.values.sum(axis=2) * w.momentum_grid.width, position.values, rtol=1e-10, atol=1e-12)
+    assert set(w.diagnostics) >= {"lowest", "clipped", "scheme"}
+    again = type(w).from_dict(w.to_dict())
+    np.testing.assert_array_equal(again.values, w.values)
+    assert again.diagnostics["clipped"] == w.diagnostics["clipped"]
+
+
+def test_what_is_clipped_can_be_asked_before_the_frames():
+    w = trap(0.5, n_cells=80).evolve(("gaussian", 1.5 * SIGMA, 0.5 * SIGMA), [1.0])
+    assert w.diagnostics.get("nothing") is None
+    assert 0.0 <= w.diagnostics["clipped"] < 1e-2
+    assert "lowest" in w.diagnostics
+    with pytest.raises(KeyError):
+        w.diagnostics["nothing"]

@@ -293,6 +293,10 @@ class PhaseSpaceDensity(Result):
         """nm · u nm/ps."""
         return self.grid.width * self.momentum_grid.width
 
+    def frame(self, index):
+        """W(R, P) at one time; ndarray (n_R, n_P)."""
+        return self.values[index]
+
     @cached_property
     def probability(self):
         """Total probability at each time; ndarray (n_times,)."""

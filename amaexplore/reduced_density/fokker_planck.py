@@ -11,6 +11,7 @@ from .grid import Grid, as_grids
 from .initial import check_times, initial_density
 from .landscape import check_temperature, coefficient_on_faces, landscape, sample
 from .langevin import Langevin
+from .modal_density import ModalDensity
 from .phase_space_basis import hermite_functions, position_modes, project, project_odd
 from .spectral import march_modes
 
@@ -269,22 +270,6 @@ class FokkerPlanck:
         return Grid(-reach, reach, 2 * int(np.ceil(reach / self.thermal_momentum / 0.16)))
 
     def _result(self, run, modes, times, axis, notices):
-        momentum = axis.centres / self.thermal_momentum
-        maxwellian = np.exp(-0.5 * momentum**2)
-        maxwellian /= maxwellian.sum() * axis.width
-        shapes = maxwellian * hermite_functions(run.coefficients.shape[1], momentum)
-        levels = np.empty((*run.coefficients.shape[:2], self.grid.n_cells))
-        levels[:, 0::2] = run.coefficients[:, 0::2] @ (modes.even / self.grid.width).T
-        levels[:, 1::2] = run.coefficients[:, 1::2] @ (modes.odd / self.grid.width).T
-        values = np.matmul(np.swapaxes(levels, 1, 2), shapes)
-        position = levels[:, 0]
-        lowest = float((values.min(axis=(1, 2)) / values.max(axis=(1, 2))).min())
-        drift = float(np.abs(position.sum(axis=1) * self.grid.width - 1.0).max())
-        position = _clip_rows(position, self.grid.width)
-        clipped = -np.minimum(values, 0.0).sum(axis=(1, 2)) * self.grid.width * axis.width
-        np.maximum(values, 0.0, out=values)
-        totals = values.sum(axis=2) * axis.width
-        values *= np.where(totals > 0.0, position / np.where(totals > 0.0, totals, 1.0), 0.0)[:, :, None]
         diagnostics = {
             "scheme": "modes",
             "n_modes": modes.count,
@@ -292,11 +277,11 @@ class FokkerPlanck:
             "n_steps": run.n_steps,
             "level_tail": run.level_tail,
             "mode_tail": run.mode_tail,
-            "probability_drift": drift,
-            "lowest": lowest,
-            "clipped": float(clipped.max()),
         }
-        return PhaseSpaceDensity(times, values, self.grid, axis, self.mass, self.temperature, diagnostics, notices)
+        return ModalDensity(
+            times, run.coefficients, modes, self.grid, axis, self.mass, self.temperature, self.thermal_momentum,
+            diagnostics, notices,
+        )  # fmt: skip
 
     def fan(self, initial, times, *, frictions=None, mean_forces=None, potentials=None, progress=None, **options):
         """R-marginals for samples of uncertain coefficients: what the error of θ or f^th means for W.
@@ -347,11 +332,6 @@ class FokkerPlanck:
 
     def __repr__(self):
         return f"FokkerPlanck({self.grid}, mass={self.mass:g}, temperature={self.temperature:g})"
-
-
-def _clip_rows(position, width):
-    clipped = np.maximum(position, 0.0)
-    return clipped / (clipped.sum(axis=1, keepdims=True) * width)
 
 
 def _positive(name, value, unit):

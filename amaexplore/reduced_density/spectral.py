@@ -181,7 +181,8 @@ def march_modes(
         size = base * 2.0**j
         new = stepper(state, size)
         n_steps += 1
-        if more_levels and watch.level(new) > enough:
+        level = watch.level(new)
+        if more_levels and level > enough:
             # up to here they were enough; the step is repeated with more
             stepper = _stepper(steppers, modes, velocity, more_levels.pop(0))
             missing = stepper.n_levels - len(state)
@@ -204,7 +205,7 @@ def march_modes(
             wait = FIRST_WAIT if grow else min(2 * wait, 64)
             since = 0
         filled = _fill(stepper, state, new, time, end, times, filled, out)
-        watch.look(new)
+        watch.look(new, level)
         if watch.level_tail > limits[0] or watch.mode_tail > limits[1]:
             break
         before, state, time = (state, time), new, end
@@ -278,7 +279,7 @@ class _Watch:
     def level(self, state):
         return float(np.abs(self.functions @ state[-2:].T).sum(axis=0).max())
 
-    def look(self, state):
-        self.level_tail = max(self.level_tail, self.level(state))
+    def look(self, state, level):
+        self.level_tail = max(self.level_tail, level)
         top = self.functions[:, -self.top :] @ state[:3, -self.top :].T
         self.mode_tail = max(self.mode_tail, float(np.abs(top).sum(axis=0).max()))
