@@ -20,6 +20,7 @@ __all__ = ["notebooks_folder", "open_app", "open_lab"]
 FIRST_PORT, LAST_PORT = 8888, 8988
 LOOPBACK = "127.0.0.1"
 LAB_PAGE = "/lab/tree/explore.ipynb"
+_claims = []
 
 
 def open_app(files=(), topology=None, port=None, browser=True, *, units=None, timestep=None, mass=None):
@@ -76,10 +77,22 @@ def open_app(files=(), topology=None, port=None, browser=True, *, units=None, ti
     )
     # a page that was closed or loaded anew leaves its kernel behind
     settings.MappingKernelManager = Config({"cull_idle_timeout": 90, "cull_interval": 30, "cull_connected": False})
-    print(f"amaexplore: the explorer is at http://{LOOPBACK}:{port}/?token={token}\nEnd it with Ctrl-C.", flush=True)
+    from tornado.ioloop import IOLoop
     from voila.app import Voila
 
-    Voila.launch_instance(argv=[str(notebooks_folder() / "explore.ipynb")], config=settings)
+    class Application(Voila):
+        def listen(self):
+            # told when it listens, so that the address answers
+            IOLoop.current().add_callback(self.say_where)
+            super().listen()
+
+        def say_where(self):
+            print(
+                f"amaexplore: the explorer is at http://{LOOPBACK}:{self.port}/?token={token}\nEnd it with Ctrl-C.",
+                flush=True,
+            )
+
+    Application.launch_instance(argv=[str(notebooks_folder() / "explore.ipynb")], config=settings)
     return 0
 
 
@@ -107,13 +120,15 @@ def open_lab(port=None, browser=True):
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")
-    print(
-        f"amaexplore: JupyterLab is at http://{LOOPBACK}:{port}{LAB_PAGE}?token={token}\nNotebooks: {folder}\nEnd it with Ctrl-C.",
-        flush=True,
-    )
     from jupyterlab.labapp import LabApp
 
-    LabApp.launch_instance(argv=arguments)
+    server = LabApp.initialize_server(argv=arguments)
+    print(
+        f"amaexplore: JupyterLab is at http://{LOOPBACK}:{server.port}{LAB_PAGE}?token={token}\n"
+        f"Notebooks: {folder}\nEnd it with Ctrl-C.",
+        flush=True,
+    )
+    server.start()
     return 0
 
 
@@ -157,6 +172,9 @@ def _existing(file):
 def _free_port(port):
     """The port asked for, or the first free one.
 
+    Two commands started at the same instant find the same port free. Each therefore claims it as long as it lives,
+    with a UDP socket of the same number, which takes nothing from the server and is given back whatever ends it.
+
     Raises
     ------
     InputError
@@ -165,11 +183,15 @@ def _free_port(port):
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"{port} is not a port number; give one from 1024 to 65535.")
     for candidate in [port] if port is not None else range(FIRST_PORT, LAST_PORT):
-        with socket.socket() as probe:
-            try:
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind((LOOPBACK, candidate))
+            with socket.socket() as probe:
                 probe.bind((LOOPBACK, candidate))
-            except OSError:
-                continue
-            return candidate
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return candidate
     what = f"Port {port} is taken" if port is not None else f"No port from {FIRST_PORT} to {LAST_PORT} is free"
     raise InputError(f"{what} on this machine; give another with --port.")
