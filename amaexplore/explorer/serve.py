@@ -123,11 +123,9 @@ def open_lab(port=None, browser=True):
     from jupyterlab.labapp import LabApp
 
     server = LabApp.initialize_server(argv=arguments)
-    print(
-        f"amaexplore: JupyterLab is at http://{LOOPBACK}:{server.port}{LAB_PAGE}?token={token}\n"
-        f"Notebooks: {folder}\nEnd it with Ctrl-C.",
-        flush=True,
-    )
+    words = f"amaexplore: JupyterLab is at http://{LOOPBACK}:{port}{LAB_PAGE}?token={token}\nNotebooks: {folder}"
+    # told when it listens, so that the address answers
+    server.io_loop.add_callback(print, f"{words}\nEnd it with Ctrl-C.", flush=True)
     server.start()
     return 0
 
