@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from .errors import InputError, Notice
 from .order_parameters import SERIES
@@ -109,12 +109,12 @@ def gibbs_check(series, quantity="net_force", n_times=100):
         chi_square = float(squares.sum() / dof)
         # the error itself is estimated: the correlation time is known to √(2(2W+1)/N), so F instead of χ²
         known = float(sum(n_replicas * n_frames / (2 * time.window + 1) for time in found))
-        p_value = float(stats.f.sf(chi_square, dof, known))
+        p_value = float(special.fdtrc(dof, known, chi_square))
         # one replica's three axes, Bonferroni over replicas at one in a thousand; against the median, which it cannot
         # move, and which has an error of its own, π/2 of that of the mean
         error = replica_std * np.sqrt(1.0 + np.pi / (2.0 * n_replicas))
         own_squares = np.square((means - np.median(means, axis=0)) / error).sum(axis=1)
-        stuck = tuple(np.flatnonzero(stats.f.sf(own_squares / 3.0, 3, known) < 1e-3 / n_replicas).tolist())
+        stuck = tuple(np.flatnonzero(special.fdtrc(3, known, own_squares / 3.0) < 1e-3 / n_replicas).tolist())
         if stuck or p_value < 1e-3:
             notices.append(
                 Notice(

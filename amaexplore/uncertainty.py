@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from .errors import InputError, InsufficientDataError
 
@@ -81,7 +81,7 @@ def student_factor(dof):
     >>> round(student_factor(9), 3)
     1.059
     """
-    return float(stats.t.ppf(stats.norm.cdf(1.0), dof)) if dof < 1000 else 1.0
+    return float(special.stdtrit(dof, special.ndtr(1.0))) if dof < 1000 else 1.0
 
 
 def block_bounds(n_frames, n_blocks):

@@ -196,6 +196,27 @@ def test_dark_and_large(page):
     assert hidden <= 0
 
 
+def test_letters_grow_with_the_screen(page):
+    """Four times the pixels, looked at from further away: a projector, or a large screen without scaling."""
+    sizes = "() => [document.querySelector('.ama-title'), document.querySelector('.ama-card-value')].map((e) => e.getBoundingClientRect().height)"
+    axis = "() => document.querySelector('.ama-figure-lines').bokehDocument?.roots()[0]?.below[0].major_label_text_font_size"
+    before = page.evaluate(sizes)
+    page.set_viewport_size({"width": 3840, "height": 2160})
+    wait_until(lambda: page.evaluate(axis) == "18.9px")
+    assert all(large > 1.5 * small for small, large in zip(before, page.evaluate(sizes), strict=True))
+    # a control is still where it is seen
+    handle = page.locator(".ama-step").nth(3).locator(".noUi-handle").first
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    assert handle.bounding_box()["x"] - box["x"] == pytest.approx(40, abs=4)
+    page.screenshot(path=SCREENSHOTS / "density_4k.png")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    wait_until(lambda: page.evaluate(axis) == "10.5px")
+
+
 def test_nothing_went_wrong_on_the_page(page):
     left = [error for error in page.errors if "/voila/api/shutdown/" not in error and "status of 403" not in error]
     assert left == []

@@ -59,6 +59,11 @@ const tell = (model, message) => { if (!leaving) model.send(message); };
 
 const plain = (value) => value === null || ["number", "string", "boolean"].includes(typeof value);
 
+// a large screen is looked at from further away
+const enlarged = () => (window.innerWidth >= 3200 ? 1.8 : window.innerWidth >= 2200 ? 1.28 : 1);
+const FONT_SIZE = /("\w*font_size":(?:\{"type":"value","value":)?")([\d.]+)px"/g;
+const withLetters = (text, factor) => (factor === 1 ? text : text.replace(FONT_SIZE, (_, key, size) => `${key}${size * factor}px"`));
+
 async function render({ model, el }) {
   el.classList.add("amaexplore-figure");
   const view = Math.random().toString(36).slice(2);
@@ -68,6 +73,7 @@ async function render({ model, el }) {
   let drawing = Promise.resolve();
   let outgoing = new Map();
   let sending = false;
+  let letters = enlarged();
 
   // what the reader moves by hand (a dragged window, a chosen point) goes back to the kernel, newest value only
   const send = () => {
@@ -89,7 +95,7 @@ async function render({ model, el }) {
   async function show(content, buffers) {
     roots?.clear?.();
     el.replaceChildren();
-    doc = bokeh.require("document/document").Document.from_json(JSON.parse(content.text), undefined, buffersOf(content.buffers, buffers));
+    doc = bokeh.require("document/document").Document.from_json(JSON.parse(withLetters(content.text, letters)), undefined, buffersOf(content.buffers, buffers));
     doc.on_change(onChange);
     roots = await bokeh.embed.add_document_standalone(doc, el);
     // the same document, for tests and for the curious
@@ -129,6 +135,13 @@ async function render({ model, el }) {
   };
   model.on("msg:custom", onMessage);
 
+  const onResize = () => {
+    if (bokeh === null || letters === enlarged()) return;
+    letters = enlarged();
+    tell(model, { kind: "hello", view });
+  };
+  window.addEventListener("resize", onResize);
+
   try {
     bokeh = await loadBokeh(model);
     tell(model, { kind: "hello", view });
@@ -137,6 +150,7 @@ async function render({ model, el }) {
     console.error(error);
   }
   return () => {
+    window.removeEventListener("resize", onResize);
     model.off("msg:custom", onMessage);
     tell(model, { kind: "bye", view });
     roots?.clear?.();

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from bokeh.models import HoverTool
+from bokeh.models import ColorBar, HoverTool
 from bokeh.plotting import figure
 
 __all__ = ["AXIS_COLOURS", "COLOURS", "THEMES", "Theme", "apply_theme", "decimated", "new_figure", "shades"]
@@ -126,6 +126,9 @@ def apply_theme(plot, name):
     for legend in plot.legend:
         legend.background_fill_color = theme.background
         legend.label_text_color = theme.text
+    for bar in plot.select(ColorBar):
+        bar.background_fill_color = None
+        bar.title_text_color = bar.major_label_text_color = theme.quiet
 
 
 def hover(plot, renderers, rows, **options):

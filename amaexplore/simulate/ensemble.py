@@ -7,7 +7,6 @@ distribution; then the atoms move as they will. The histogram of R over the repl
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from ..errors import InputError, Notice
 from ..reduced_density.density import PhaseSpaceDensity
@@ -346,6 +345,9 @@ def compare(ensemble, density, *, axis="x", after=0.0, until=None, seed=2026):
         )
     samples = np.sort(ensemble.position[:, chosen, axis_index(axis)].T, axis=1)
     predicted = _at_times(cumulative, density.times, ensemble.times[chosen])
+    # the only use of a module that takes half a second to import
+    from scipy import stats
+
     tests = [stats.ks_1samp(x, _interpolated(edges, cdf)) for x, cdf in zip(samples, predicted)]
     rng = np.random.default_rng(seed)
     distance = np.array([_wasserstein(x, edges, cdf) for x, cdf in zip(samples, predicted)])

@@ -38,11 +38,17 @@ class NumbersPanel:
     def _fresh(self, name):
         return self.session.latest(name) if self.session.state(name).status == "fresh" else None
 
+    def _last(self, name):
+        """The result there is, and whether a newer one is on its way; while data grow, it stays in sight."""
+        status = self.session.state(name).status
+        on_its_way = status in ("stale", "working")
+        return (self.session.latest(name) if on_its_way or status == "fresh" else None), on_its_way
+
     def _cards(self):
         data = data_words(self.session)
         against = self._fresh("compared") if self.session.compared else None
         for key, name, result_name, attribute in CARDS:
-            result = self._fresh(result_name)
+            result, old = self._last(result_name)
             if result is None:
                 yield _card(key, name, None, None, data)
                 continue
@@ -54,11 +60,14 @@ class NumbersPanel:
                 more = [
                     f"⇄ {against.name}: {format_value(value, std, EXPLANATIONS[key].unit)} at t₀ = {beside.window:.4g} ps"
                 ]
-            yield _card(key, name, getattr(result, attribute), getattr(result, f"{attribute}_std"), data, how, *more)
-        yield _card("consistency", "γεθ/(mk_BT)²", *(self._fresh("consistency") or (None, None)), data)
+            yield _card(
+                key, name, getattr(result, attribute), getattr(result, f"{attribute}_std"), data, how, *more, old=old
+            )
+        pair, old = self._last("consistency")
+        yield _card("consistency", "γεθ/(mk_BT)²", *(pair or (None, None)), data, old=old and pair is not None)
 
 
-def _card(key, name, value, std, data, *more):
+def _card(key, name, value, std, data, *more, old=False):
     if value is None:
         number, error = "–", ""
     else:
@@ -73,7 +82,7 @@ def _card(key, name, value, std, data, *more):
     values = [line.partition(": ")[2].partition(" at t₀")[0] for line in more if line.startswith("⇄")]
     beside = "".join(f"<div class='ama-card-beside'>⇄ {html.escape(text)}</div>" for text in values)
     return (
-        f"<div class='ama-card ama-explained' tabindex='0' data-explains='{key}'>"
+        f"<div class='ama-card ama-explained{' ama-old' if old else ''}' tabindex='0' data-explains='{key}'>"
         f"<div class='ama-card-name'>{html.escape(name)}<span class='ama-card-unit'>{unit}</span></div>"
         f"<div class='ama-card-value' data-quantity='{html.escape(name.split()[0], quote=True)}'>{number} {error}</div>"
         f"{beside}{popup(key, data, *more)}</div>"

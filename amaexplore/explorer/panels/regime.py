@@ -103,13 +103,16 @@ class RegimeStep(Step):
             self.other.value = text
 
     def _diagnosis(self):
-        fresh = self.session.state("diagnosis").status == "fresh"
-        return self.session.latest("diagnosis") if fresh else None
+        """The last verdicts; while newer ones are on their way they stay in sight, paler."""
+        status = self.session.state("diagnosis").status
+        return self.session.latest("diagnosis") if status in ("fresh", "stale", "working") else None
 
     def refresh(self):
         """Show the verdicts."""
         diagnosis = self._diagnosis()
         text = "" if diagnosis is None else _lights(diagnosis, data_words(self.session))
+        if text and self.session.state("diagnosis").status != "fresh":
+            text = f"<div class='ama-old'>{text}</div>"
         if self.lights.value != text:
             self.lights.value = text
         series = self.session.latest("series")
