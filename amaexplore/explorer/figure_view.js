@@ -62,7 +62,7 @@ const plain = (value) => value === null || ["number", "string", "boolean"].inclu
 // a large screen is looked at from further away
 const enlarged = () => (window.innerWidth >= 3200 ? 1.8 : window.innerWidth >= 2200 ? 1.28 : 1);
 const FONT_SIZE = /("\w*font_size":(?:\{"type":"value","value":)?")([\d.]+)px"/g;
-const withLetters = (text, factor) => (factor === 1 ? text : text.replace(FONT_SIZE, (_, key, size) => `${key}${size * factor}px"`));
+const withLetters = (text, factor) => (factor === 1 ? text : text.replace(FONT_SIZE, (_, key, size) => `${key}${(size * factor).toFixed(1)}px"`));
 
 async function render({ model, el }) {
   el.classList.add("amaexplore-figure");
