@@ -9,7 +9,60 @@ import numpy as np
 
 from .compile import kernel
 
-__all__ = ["count_below", "lowest_eigenvalues", "march"]
+__all__ = ["count_below", "lowest_eigenvalues", "march", "schedule"]
+
+
+@kernel
+def schedule(times, per_frame, smallest, spread, speed, relaxed):
+    """Step sizes up to each time, and which frame each completes (−1: none).
+
+    Parameters
+    ----------
+    times : ndarray, shape (n_times,), ps
+        Ascending, above zero.
+    per_frame : int
+        Steps for one of the longest that would be accurate.
+    smallest : float, ps
+        The first step is no longer.
+    spread, speed, relaxed : float
+        D, the velocity of what is carried round a ring, and the time from which on nothing is left to be carried (zero
+        where nothing circulates): until then a step moves the density by less than half its width.
+
+    Returns
+    -------
+    steps : ndarray, shape (n_steps,), ps
+    frames : ndarray of int, shape (n_steps,)
+    """
+    steps, frames = np.empty(4 * times.shape[0] + 64), np.empty(4 * times.shape[0] + 64, dtype=np.int64)
+    filled, before = 0, 0.0
+    for k in range(times.shape[0]):
+        time, first = times[k], filled
+        while time - before > 0.0:
+            remaining = time - before
+            longest = 0.25 * before
+            if before < relaxed:
+                longest = min(longest, 0.5 * np.sqrt(spread * before) / speed)
+            longest = max(longest, smallest) / per_frame
+            count, size = max(int(np.ceil(remaining / longest * (1.0 - 1e-9))), 1), 0.0
+            if count > 8 * per_frame:
+                # longer steps will do on the way
+                count, size = 4 * per_frame, longest
+            else:
+                size = remaining / count
+            if filled + count >= steps.shape[0]:
+                more = filled + count
+                steps, frames = np.append(steps, np.empty(more)), np.append(frames, np.empty(more, dtype=np.int64))
+            steps[filled : filled + count], frames[filled : filled + count] = size, -1
+            filled += count
+            before = time if size * count >= remaining * (1.0 - 1e-12) else before + size * count
+        if filled == first:
+            # the same time again: repeat the frame by a step of no length
+            if filled == steps.shape[0]:
+                steps, frames = np.append(steps, np.empty(filled)), np.append(frames, np.empty(filled, dtype=np.int64))
+            steps[filled] = 0.0
+            filled += 1
+        frames[filled - 1] = k
+    return steps[:filled].copy(), frames[:filled].copy()
 
 
 @kernel
@@ -34,6 +87,7 @@ def march(lower, diagonal, upper, ring, start, steps, frames, poles, residues, o
     n_poles = poles.shape[0]
     inv_re, inv_im = np.empty((n, n_poles)), np.empty((n, n_poles))
     up_re, up_im = np.empty((n, n_poles)), np.empty((n, n_poles))
+    low_re, low_im = np.empty((n, n_poles)), np.empty((n, n_poles))
     x_re, x_im = np.empty((n, n_poles)), np.empty((n, n_poles))
     border = np.zeros((n, n_poles), dtype=np.complex128)
     schur = np.zeros(n_poles, dtype=np.complex128)
@@ -42,15 +96,11 @@ def march(lower, diagonal, upper, ring, start, steps, frames, poles, residues, o
     for s in range(steps.shape[0]):
         if abs(steps[s] - tau) > 1e-11 * tau:
             tau = steps[s]
-            _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_im)
+            _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_im, low_re, low_im)
             if ring:
-                _factor_border(
-                    lower, diagonal, upper, tau, poles, inv_re, inv_im, up_re, up_im, x_re, x_im, border, schur
-                )
-        for k in range(n_poles):
-            x_re[0, k] = state[0] * inv_re[0, k]
-            x_im[0, k] = state[0] * inv_im[0, k]
-        _forward(lower, size, tau, state, inv_re, inv_im, x_re, x_im)
+                factors = (inv_re, inv_im, up_re, up_im, low_re, low_im)
+                _factor_border(lower, diagonal, upper, tau, poles, factors, x_re, x_im, border, schur)
+        _forward(size, state, inv_re, inv_im, low_re, low_im, x_re, x_im)
         _backward(size, up_re, up_im, x_re, x_im)
         if ring:
             _close_ring(lower, upper, tau, state, border, schur, x_re, x_im)
@@ -64,7 +114,7 @@ def march(lower, diagonal, upper, ring, start, steps, frames, poles, residues, o
 
 
 @kernel
-def _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_im):
+def _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_im, low_re, low_im):
     for i in range(size):
         for k in range(poles.shape[0]):
             m_re = tau * diagonal[i] - poles[k].real
@@ -77,38 +127,59 @@ def _factor(lower, diagonal, upper, size, tau, poles, inv_re, inv_im, up_re, up_
             inv_im[i, k] = -m_im * norm
             up_re[i, k] = tau * upper[i] * inv_re[i, k] if i < size - 1 else 0.0
             up_im[i, k] = tau * upper[i] * inv_im[i, k] if i < size - 1 else 0.0
+            low_re[i, k] = tau * lower[i] * inv_re[i, k] if i > 0 else 0.0
+            low_im[i, k] = tau * lower[i] * inv_im[i, k] if i > 0 else 0.0
 
 
 @kernel
-def _forward(lower, size, tau, state, inv_re, inv_im, x_re, x_im):
-    for i in range(1, size):
-        a = tau * lower[i]
-        for k in range(x_re.shape[1]):
-            b_re = state[i] - a * x_re[i - 1, k]
-            b_im = -a * x_im[i - 1, k]
-            x_re[i, k] = b_re * inv_re[i, k] - b_im * inv_im[i, k]
-            x_im[i, k] = b_re * inv_im[i, k] + b_im * inv_re[i, k]
+def _forward(size, state, inv_re, inv_im, low_re, low_im, x_re, x_im):
+    """Each cell waits for the one before it: what it waits for stays in registers, and is one product long."""
+    n_poles = x_re.shape[1]
+    for first in range(0, n_poles, 2):
+        # two poles side by side fill each other's waiting; one alone is paired with itself
+        j, k = first, min(first + 1, n_poles - 1)
+        a_re = a_im = b_re = b_im = 0.0
+        for i in range(size):
+            a_re, a_im = (
+                state[i] * inv_re[i, j] - (low_re[i, j] * a_re - low_im[i, j] * a_im),
+                state[i] * inv_im[i, j] - (low_re[i, j] * a_im + low_im[i, j] * a_re),
+            )
+            b_re, b_im = (
+                state[i] * inv_re[i, k] - (low_re[i, k] * b_re - low_im[i, k] * b_im),
+                state[i] * inv_im[i, k] - (low_re[i, k] * b_im + low_im[i, k] * b_re),
+            )
+            x_re[i, j], x_im[i, j] = a_re, a_im
+            x_re[i, k], x_im[i, k] = b_re, b_im
 
 
 @kernel
 def _backward(size, up_re, up_im, x_re, x_im):
-    for i in range(size - 2, -1, -1):
-        for k in range(x_re.shape[1]):
-            x_re[i, k] -= up_re[i, k] * x_re[i + 1, k] - up_im[i, k] * x_im[i + 1, k]
-            x_im[i, k] -= up_re[i, k] * x_im[i + 1, k] + up_im[i, k] * x_re[i + 1, k]
+    n_poles = x_re.shape[1]
+    for first in range(0, n_poles, 2):
+        j, k = first, min(first + 1, n_poles - 1)
+        a_re = a_im = b_re = b_im = 0.0
+        for i in range(size - 1, -1, -1):
+            a_re, a_im = (
+                x_re[i, j] - (up_re[i, j] * a_re - up_im[i, j] * a_im),
+                x_im[i, j] - (up_re[i, j] * a_im + up_im[i, j] * a_re),
+            )
+            b_re, b_im = (
+                x_re[i, k] - (up_re[i, k] * b_re - up_im[i, k] * b_im),
+                x_im[i, k] - (up_re[i, k] * b_im + up_im[i, k] * b_re),
+            )
+            x_re[i, j], x_im[i, j] = a_re, a_im
+            x_re[i, k], x_im[i, k] = b_re, b_im
 
 
 @kernel
-def _factor_border(lower, diagonal, upper, tau, poles, inv_re, inv_im, up_re, up_im, x_re, x_im, border, schur):
+def _factor_border(lower, diagonal, upper, tau, poles, factors, x_re, x_im, border, schur):
     """border = (inner block)⁻¹ (coupling to the last cell), and the last cell's pivot after elimination."""
     n = lower.shape[0]
+    inv_re, inv_im, up_re, up_im, low_re, low_im = factors
     column = np.zeros(n)
     column[0] += tau * lower[0]
     column[n - 2] += tau * upper[n - 2]
-    for k in range(poles.shape[0]):
-        x_re[0, k] = column[0] * inv_re[0, k]
-        x_im[0, k] = column[0] * inv_im[0, k]
-    _forward(lower, n - 1, tau, column, inv_re, inv_im, x_re, x_im)
+    _forward(n - 1, column, inv_re, inv_im, low_re, low_im, x_re, x_im)
     _backward(n - 1, up_re, up_im, x_re, x_im)
     for k in range(poles.shape[0]):
         for i in range(n - 1):

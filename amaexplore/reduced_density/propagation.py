@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..kernels import cram
-from ..kernels.tridiagonal import march
+from ..kernels.tridiagonal import march, schedule
 
 __all__ = ["partial_fractions", "propagate"]
 
@@ -114,41 +114,18 @@ def _schedule(generator, times, per_frame):
     What is still alive at time t changes on the scale of t, so steps up to a quarter of t are accurate whatever the
     rates are; they start at a 512th of the first interval. A density carried round a ring changes faster.
     """
-    steps, frames = [], []
-    before = 0.0
-    limit = _carried_limit(generator)
-    smallest = times[0] / 2.0 ** (START_UP + 1)
-    for k, time in enumerate(times):
-        while time - before > 0.0:
-            remaining = time - before
-            longest = max(min(0.25 * before, limit(before)), smallest) / per_frame
-            count = max(int(np.ceil(remaining / longest * (1.0 - 1e-9))), 1)
-            if count > 8 * per_frame:
-                # longer steps will do on the way
-                count, size = 4 * per_frame, longest
-            else:
-                size = remaining / count
-            steps.extend([size] * count)
-            frames.extend([-1] * count)
-            before = time if size * count >= remaining * (1.0 - 1e-12) else before + size * count
-        if frames and frames[-1] == -1:
-            frames[-1] = k
-        else:
-            # the same time again: repeat the frame by a step of no length
-            steps.append(0.0)
-            frames.append(k)
-    return np.array(steps), np.array(frames, dtype=np.int64)
+    smallest = float(times[0]) / 2.0 ** (START_UP + 1)
+    return schedule(times, per_frame, smallest, *_carried(generator))
 
 
-def _carried_limit(generator):
-    """The longest step as a function of time that follows a density being carried round a ring."""
+def _carried(generator):
+    """D, the velocity of a density that is carried round a ring, and the time until which it is (zero: not at all)."""
     if generator.circulation == 0.0:
-        return lambda time: np.inf
+        return 0.0, 1.0, 0.0
     length, width = generator.grid.length, generator.grid.width
     spread = float(np.mean(generator.rise + generator.fall)) * 0.5 * width**2
     speed = max(abs(generator.stationary_current) * length, 1e-300)
-    relaxed = 10.0 * length**2 / (4.0 * np.pi**2 * spread)
-    return lambda time: 0.5 * np.sqrt(spread * time) / speed if time < relaxed else np.inf
+    return spread, speed, 10.0 * length**2 / (4.0 * np.pi**2 * spread)
 
 
 def _lowest(values):
