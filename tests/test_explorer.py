@@ -360,13 +360,20 @@ def test_a_missing_file_is_refused_before_anything_starts(tmp_path):
 def test_ports(monkeypatch):
     import socket
 
+    def given(port):
+        with serve._claimed_port(port) as claimed:
+            # a second start at the same instant
+            with serve._claimed_port(None) as other:
+                assert other != claimed
+            return claimed
+
     with pytest.raises(InputError, match="not a port number"):
-        serve._free_port(70000)
+        given(70000)
     with socket.socket() as taken:
         taken.bind((serve.LOOPBACK, 0))
         with pytest.raises(InputError, match="is taken"):
-            serve._free_port(taken.getsockname()[1])
-        assert serve._free_port(None) != taken.getsockname()[1]
+            given(taken.getsockname()[1])
+        assert given(None) != taken.getsockname()[1]
 
 
 def test_a_broken_environment_variable_is_named(monkeypatch):

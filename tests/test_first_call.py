@@ -145,3 +145,43 @@ def test_a_program_that_ends_at_once_does_not_wait_for_the_compiler(package, tmp
     )  # fmt: skip
     assert full.returncode == 0, full.stderr
     assert len(compiled(package)) < len(compiled(tmp_path / "n"))
+
+
+def test_every_result_of_the_explorer_is_compiled_ahead(monkeypatch, tmp_path):
+    """The process asks for all that a page can show, notes that it did, and is not started again."""
+    from amaexplore.explorer import ahead, steps
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ahead, "_started", False)
+    process = ahead.compile_ahead()
+    assert ahead.compile_ahead() is None  # one is enough
+    assert process.wait(300) == 0
+    (stamp,) = tmp_path.rglob("compiled-*.txt")
+    assert stamp.read_text().split() == [node.name for node in steps.NODES]
+    monkeypatch.setattr(ahead, "_started", False)
+    assert ahead.compile_ahead() is None  # done before
+
+
+def test_where_nothing_can_be_noted_nothing_is_started(monkeypatch, tmp_path):
+    from amaexplore.explorer import ahead
+
+    taken = tmp_path / "a file"
+    taken.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(taken))
+    monkeypatch.setattr(ahead, "_started", False)
+    assert ahead.compile_ahead() is None
+
+
+@pytest.mark.slow
+def test_after_the_exercise_a_page_compiles_nothing(tmp_path):
+    copy = tmp_path / "site" / "amaexplore"
+    shutil.copytree(
+        Path(amaexplore.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc")
+    )
+    own = os.environ | {"PYTHONPATH": str(copy.parent), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-m", "amaexplore.explorer.ahead"], env=own, check=True, cwd="/")
+    before = [path.stat().st_mtime_ns for path in compiled(copy)]
+    assert len(before) > 15
+    program = "from amaexplore.explorer.ahead import exercise; exercise()"
+    subprocess.run([sys.executable, "-c", program], env=own, check=True, cwd="/")
+    assert [path.stat().st_mtime_ns for path in compiled(copy)] == before

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import traitlets
 
 from ..errors import InputError
+from .ahead import compile_ahead
 from .dashboard import Dashboard
 from .front_end import FrontEndWatch, fallback_html, self_test
 from .graph import SETTLED
@@ -235,8 +236,9 @@ def explore(traj=None, **choices):
     wanted = _wanted() if traj is None else {}
     if wanted.get("source"):
         choices = {"source": wanted["source"]} | choices
-    session = Session(traj, **choices)
-    return Explorer(session, page=bool(wanted.get("page")), folder=wanted.get("folder"))
+    explorer = Explorer(Session(traj, **choices), page=bool(wanted.get("page")), folder=wanted.get("folder"))
+    compile_ahead()
+    return explorer
 
 
 def _wanted():

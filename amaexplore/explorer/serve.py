@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 from traitlets.config import Config
@@ -20,7 +21,6 @@ __all__ = ["notebooks_folder", "open_app", "open_lab"]
 FIRST_PORT, LAST_PORT = 8888, 8988
 LOOPBACK = "127.0.0.1"
 LAB_PAGE = "/lab/tree/explore.ipynb"
-_claims = []
 
 
 def open_app(files=(), topology=None, port=None, browser=True, *, units=None, timestep=None, mass=None):
@@ -57,7 +57,27 @@ def open_app(files=(), topology=None, port=None, browser=True, *, units=None, ti
     # the kernel of this very Python, whatever else is installed for the user
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     _add_path("JUPYTER_PATH", Path(__file__).parent / "share")
-    port, token = _free_port(port), secrets.token_urlsafe(18)
+    with _claimed_port(port) as port:
+        _serve_app(port, browser)
+    return 0
+
+
+def open_lab(port=None, browser=True):
+    """Open JupyterLab with a copy of the notebooks of the project; returns when it is ended (Ctrl-C).
+
+    Parameters
+    ----------
+    port, browser
+        As for `open_app`.
+    """
+    folder = _own_copy()
+    with _claimed_port(port) as port:
+        _serve_lab(folder, port, browser)
+    return 0
+
+
+def _serve_app(port, browser):
+    token = secrets.token_urlsafe(18)
     settings = Config()
     settings.Voila = Config(
         {"ip": LOOPBACK, "port": port, "token": token, "open_browser": bool(browser), "log_level": "ERROR"}
@@ -93,19 +113,10 @@ def open_app(files=(), topology=None, port=None, browser=True, *, units=None, ti
             )
 
     Application.launch_instance(argv=[str(notebooks_folder() / "explore.ipynb")], config=settings)
-    return 0
 
 
-def open_lab(port=None, browser=True):
-    """Open JupyterLab with a copy of the notebooks of the project; returns when it is ended (Ctrl-C).
-
-    Parameters
-    ----------
-    port, browser
-        As for `open_app`.
-    """
-    folder = _own_copy()
-    port, token = _free_port(port), secrets.token_urlsafe(18)
+def _serve_lab(folder, port, browser):
+    token = secrets.token_urlsafe(18)
     arguments = [
         f"--ServerApp.root_dir={folder}",
         f"--port={port}",
@@ -127,7 +138,6 @@ def open_lab(port=None, browser=True):
     # told when it listens, so that the address answers
     server.io_loop.add_callback(print, f"{words}\nEnd it with Ctrl-C.", flush=True)
     server.start()
-    return 0
 
 
 def notebooks_folder():
@@ -167,10 +177,11 @@ def _existing(file):
     return str(path)
 
 
-def _free_port(port):
+@contextmanager
+def _claimed_port(port):
     """The port asked for, or the first free one.
 
-    Two commands started at the same instant find the same port free. Each therefore claims it as long as it lives,
+    Two commands started at the same instant find the same port free. Each therefore claims it as long as it serves,
     with a UDP socket of the same number, which takes nothing from the server and is given back whatever ends it.
 
     Raises
@@ -181,15 +192,14 @@ def _free_port(port):
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"{port} is not a port number; give one from 1024 to 65535.")
     for candidate in [port] if port is not None else range(FIRST_PORT, LAST_PORT):
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind((LOOPBACK, candidate))
-            with socket.socket() as probe:
-                probe.bind((LOOPBACK, candidate))
-        except OSError:
-            claim.close()
-            continue
-        _claims.append(claim)
-        return candidate
+        with socket.socket(type=socket.SOCK_DGRAM) as claim:
+            try:
+                claim.bind((LOOPBACK, candidate))
+                with socket.socket() as probe:
+                    probe.bind((LOOPBACK, candidate))
+            except OSError:
+                continue
+            yield candidate
+            return
     what = f"Port {port} is taken" if port is not None else f"No port from {FIRST_PORT} to {LAST_PORT} is free"
     raise InputError(f"{what} on this machine; give another with --port.")
