@@ -400,10 +400,12 @@ def _checked_subset(trajectory, subset):
 def _from_sums(trajectory, subset, sums, n_frames):
     """Order parameters from Σ m r, Σ m v and Σ F over the first frames."""
     from .trajectory.temperature import system_temperature, total_momentum_is_zero
+    from .trajectory.unwrap import true_path
 
     mass = float(trajectory.masses[subset.indices].sum())
     if "positions" in sums:
-        sums["positions"] /= mass
+        box = None if trajectory.box is None else trajectory.box[:n_frames]
+        sums["positions"] = true_path(sums["positions"] / mass, box)
     temperature, temperature_std = system_temperature(trajectory)
     return OrderParameters(
         time=trajectory.times[:n_frames],

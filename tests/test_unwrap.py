@@ -8,7 +8,7 @@ import pytest
 
 import amaexplore as ama
 from amaexplore.errors import InputError
-from amaexplore.trajectory.unwrap import made_whole, minimum_image, unwrapped
+from amaexplore.trajectory.unwrap import made_whole, minimum_image, true_path, unwrapped
 
 CUBE = 3.0 * np.eye(3)
 TILTED = np.array([[3.0, 0.0, 0.0], [1.2, 2.8, 0.0], [-1.4, 1.3, 2.5]])
@@ -169,3 +169,55 @@ def test_unwrapped_motion_is_that_of_the_velocities(rng):
     assert path_difference(wrong.order_parameters("all"))[0] > 0.3
     assert "path_mismatch" in ama.check(wrong, subset="all").codes
     assert "path_mismatch" not in ama.check(source, subset="all").codes
+
+
+def breathing(rng, n_frames=4000, edge=3.0):
+    """A dimer that is carried through many boxes by kicks while a barostat scales the box and what is in it.
+
+    As engines do it: every atom is in the box, is scaled about its origin with the box, moves on, and is put back. Returns
+    stored positions, boxes, and the path of the centre by what really moved it.
+    """
+    edges = edge * (1.0 + 0.01 * np.sin(np.arange(n_frames) / 3.0) + 0.003 * rng.normal(size=n_frames))
+    stored, path = np.empty((n_frames, 2, 3)), np.empty((n_frames, 3))
+    bond = np.array([0.1, 0.0, 0.0])
+    centre = np.full(3, 0.5 * edge)
+    travelled = centre.copy()
+    for frame, size in enumerate(edges):
+        if frame:
+            moved = centre * (size / edges[frame - 1] - 1.0) + rng.normal(loc=0.02, scale=0.1, size=3)
+            travelled = travelled + moved
+            centre = (centre + moved) % size
+        stored[frame] = np.stack([centre - bond, centre + bond]) % size
+        path[frame] = travelled
+    return stored, edges[:, None, None] * np.eye(3), path
+
+
+def test_a_breathing_box_does_not_shake_what_has_crossed_it(rng):
+    stored, boxes, path = breathing(rng)
+    found = trajectory(stored, boxes, chain(2))
+    whole = found.positions.mean(axis=1)
+    assert np.abs(whole - path).max() > 0.5  # the image in the lattice, boxes away, moves with the box
+    series = found.order_parameters([0, 1])
+    np.testing.assert_allclose(series.centre_of_mass - series.centre_of_mass[0], path - path[0], atol=1e-9)
+
+
+def test_from_the_store_and_streamed_the_path_is_the_same(rng, tmp_path):
+    stored, boxes, path = breathing(rng, n_frames=500)
+    file = tmp_path / "npt.h5md"
+    found = trajectory(stored, boxes, chain(2))
+    found.save(file)
+    for series in (
+        ama.load(file).order_parameters("index 0 to 1"),
+        ama.stream_series(file, select="index 0 to 1"),
+    ):
+        np.testing.assert_allclose(series.centre_of_mass - series.centre_of_mass[0], path - path[0], atol=1e-5)
+
+
+def test_a_box_that_does_not_change_changes_nothing(rng):
+    centre = np.cumsum(rng.normal(size=(50, 3)), axis=0)
+    assert true_path(centre, np.broadcast_to(TILTED, (50, 3, 3))) is centre
+    assert true_path(centre, None) is centre
+    boxes = np.linspace(1.0, 1.1, 50)[:, None, None] * TILTED
+    centre[::4] = np.nan
+    assert np.isnan(true_path(centre, boxes)[::4]).all()
+    assert np.isfinite(np.delete(true_path(centre, boxes), np.s_[::4], axis=0)).all()

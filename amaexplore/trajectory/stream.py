@@ -10,6 +10,7 @@ from ..kernels.store import accumulate
 from ..order_parameters import OrderParameters
 from .ingest import BlockJob, Unwrapper, block_bounds, in_turn, open_source, slabs_of
 from .store import FIELDS, atom_edges, padded
+from .unwrap import true_path
 
 __all__ = ["stream_series"]
 
@@ -55,7 +56,9 @@ def stream_series(files, topology=None, select=None, *, client=None, progress=No
     times = np.concatenate([piece[0] for piece in pieces])
     sums = {name: np.concatenate([piece[1][name] for piece in pieces]) for name in source.fields}
     if "positions" in sums:
-        sums["positions"] /= subset.mass
+        boxes = [piece[1]["box"] for piece in pieces]
+        box = None if any(one is None for one in boxes) else np.concatenate(boxes)
+        sums["positions"] = true_path(sums["positions"] / subset.mass, box)
     return OrderParameters(
         time=times,
         mass=subset.mass,
@@ -98,7 +101,7 @@ class SeriesJob(BlockJob):
     chosen: np.ndarray = None
 
     def write(self, block, images, progress=None):
-        """Times, sums by field (n_frames, 3), and the images of the block's last frame."""
+        """Times, sums by field (n_frames, 3) with the boxes, and the images of the block's last frame."""
         first, past = self.layout.bounds[block]
         frames = self.source.block(first, past)
         images = None if images is None else images.copy()
@@ -122,4 +125,4 @@ class SeriesJob(BlockJob):
                 rows.flags.writeable = False
                 accumulate(rows, here - low, weights, total, 0, len(total))
         series = {name: total.reshape(3, -1)[:, : past - first].T.copy() for name, total in sums.items()}
-        return frames.times, series, images
+        return frames.times, series | {"box": frames.boxes}, images

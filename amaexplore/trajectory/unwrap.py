@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from .frames import frames_per_chunk
 
-__all__ = ["bonds_of", "made_whole", "minimum_image", "split_images", "unwrapped"]
+__all__ = ["bonds_of", "made_whole", "minimum_image", "split_images", "true_path", "unwrapped"]
 
 
 def minimum_image(displacements, box):
@@ -83,6 +83,38 @@ def unwrapped(trajectory, in_place=False):
         rows = held[first : first + size]
         before, images = _take_out(positions, rows, trajectory.box, before, images)
     return trajectory.replace(positions=positions)
+
+
+def true_path(centre, boxes):
+    """The path of a centre of mass by its own steps, where the box changes.
+
+    A particle that has crossed n boxes is stored n box vectors away from where it is in the box; when the box breathes,
+    that image moves by n times the change, although nothing did. The steps are therefore taken between places in the
+    box, by their shortest image in the box of the later frame, and summed (toroidal-view-preserving unwrapping: von
+    Bülow, Bullerjahn and Hummer, J. Chem. Phys. 153, 021101, 2020). In a box that does not change nothing changes.
+
+    Parameters
+    ----------
+    centre : ndarray, shape (n_frames, 3), nm
+        Of a particle that is whole; NaN where a frame has no positions.
+    boxes : ndarray, shape (n_frames, 3, 3), nm, or None
+
+    Returns
+    -------
+    ndarray, shape (n_frames, 3)
+    """
+    held = np.isfinite(centre).all(axis=1)
+    if boxes is None or held.sum() < 2:
+        return centre
+    box = np.asarray(boxes[held], dtype=float)
+    if not np.ptp(box, axis=0).any() or (np.linalg.det(box) == 0.0).any():
+        return centre
+    inside = np.einsum("fi,fij->fj", centre[held], np.linalg.inv(box))
+    inside = np.einsum("fi,fij->fj", inside - np.floor(inside), box)
+    steps = minimum_image(np.diff(inside, axis=0), box[1:])
+    path = centre.copy()
+    path[held] = centre[held][0] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    return path
 
 
 def _take_out(positions, rows, boxes, before, images):
