@@ -75,6 +75,7 @@ def _parser():
     _input(ingest)
     ingest.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, such as tcp://host:8786")
     ingest.add_argument("--directory", metavar="DIR", help="where to (default: beside the trajectory)")
+    ingest.add_argument("--remove", action="store_true", help="delete what was made of these files instead")
     ingest.set_defaults(run=_ingest)
 
     recipe = commands.add_parser("recipe", help="input lines that make an engine write R, P, F of a group")
@@ -205,7 +206,12 @@ def _check(options):
 
 def _ingest(options):
     from .trajectory.cluster import ingest_on
+    from .trajectory.sidecar import remove_sidecars
 
+    if options.remove:
+        removed = [path for file in options.files for path in remove_sidecars(file, options.directory)]
+        print("\n".join(f"{path}: deleted" for path in removed) or f"There is no store of {', '.join(options.files)}.")
+        return
     settings = {
         "units": options.units,
         "timestep": options.timestep,

@@ -2,12 +2,12 @@
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["replacing", "writable_target", "write_text"]
+__all__ = ["replacing", "settled", "writable_target", "write_text"]
 
 
 def writable_target(path):
@@ -44,10 +44,22 @@ def replacing(path):
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+        settled(path)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def settled(path):
+    """Make the name of a new file outlast a power failure, where the system lets folders be flushed."""
+    if os.name != "posix":
+        return
+    folder = os.open(Path(path).parent, os.O_RDONLY)
+    # some network file systems flush no folders; the file itself is safe
+    with suppress(OSError):
+        os.fsync(folder)
+    os.close(folder)
 
 
 def write_text(path, text):

@@ -138,7 +138,13 @@ def test_ingest_makes_a_store_beside_the_trajectory(dump, tmp_path, capsys):
     code, out, err = run(capsys, "ingest", path)
     assert (code, err) == (0, "")
     assert "1500 frames" in out
-    assert len(list(tmp_path.iterdir())) == 2
+    (store,) = set(tmp_path.iterdir()) - {path}
+    code, out, err = run(capsys, "ingest", path, "--remove")
+    assert (code, err, out) == (0, "", f"{store}: deleted\n")
+    assert list(tmp_path.iterdir()) == [path]
+    code, out, err = run(capsys, "ingest", path, "--remove")
+    assert (code, err) == (0, "")
+    assert out.startswith("There is no store of")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import numpy as np
 import platformdirs
 
 from ..errors import FormatError, InputError, MissingFieldError, Notice
+from ..files import settled
 from .memory import memory_budget
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
@@ -219,6 +220,7 @@ def writing_sidecar(path, mark, *, n_atoms, edges, bounds, fields, dtype="float3
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+        settled(path)
     except OSError as error:
         raise InputError(
             f"Cannot write the sidecar {path}: {error.strerror or error}; give directory= with room to write."
