@@ -16,6 +16,7 @@ __all__ = ["AtomSubset", "index_text", "select", "sphere"]
 
 LONGEST_REASON = 120  # characters of another library's explanation that still read as part of a sentence
 LONGEST_SELECTION = 2000  # characters; the parser's time grows faster than the text
+LONGEST_SHOWN = 120  # characters of a selection that are repeated in a sentence
 LONGEST_LIST = 2_000_000  # characters of a list of atoms, which is read without the parser
 MOST_RUNS_IN_LABEL = 20
 _RUN = r"index (\d{1,12})(?: to (\d{1,12}))?"
@@ -192,20 +193,21 @@ def _select_text(topology, text):
         raise SelectionError(
             f"The selection is {len(wanted)} characters long; at most {LONGEST_SELECTION} are read. Give a list of indices instead."
         )
+    shown = wanted if len(wanted) <= LONGEST_SHOWN else f"{wanted[:LONGEST_SHOWN]} …"
     # mdtraj hands the right side of =~ to the regular expression engine, which a hostile pattern can hang
     if "=~" in wanted:
-        raise SelectionError(f"Selection {wanted!r}: regular expressions (=~) are not allowed here; use == with 'or'.")
+        raise SelectionError(f"Selection {shown!r}: regular expressions (=~) are not allowed here; use == with 'or'.")
     try:
         chosen = topology.select(wanted)
     except Exception as error:  # mdtraj raises many kinds: pyparsing's, ValueError, NameError, AttributeError, ...
         hint = _parser_hint(error)
         raise SelectionError(
-            f"Selection {wanted!r} cannot be understood{hint}. Try 'protein', 'resname ALA', 'name CA', 'element C', "
+            f"Selection {shown!r} cannot be understood{hint}. Try 'protein', 'resname ALA', 'name CA', 'element C', "
             "'index 0 to 12', 'all', joined by and, or, not."
         ) from None
     chosen = np.asarray(chosen, dtype=np.intp)
     if chosen.size == 0:
-        raise SelectionError(f"Selection {wanted!r} matched 0 of {topology.n_atoms} atoms; {_what_exists(topology)}")
+        raise SelectionError(f"Selection {shown!r} matched 0 of {topology.n_atoms} atoms; {_what_exists(topology)}")
     return chosen
 
 

@@ -194,6 +194,19 @@ def test_other_formats_and_double_precision(run, tmp_path):
     assert_equals_loading(ama.ingest(double, pdb), ama.load(double, topology=pdb))
 
 
+def test_double_precision_stays_double(rng, tmp_path):
+    """What another program stored in double precision is kept so, to the last bit."""
+    file = tmp_path / "double.h5md"
+    arrays = {name: rng.normal(size=(7, 5, 3)) for name in ("positions", "velocities", "forces")}
+    ama.Trajectory.from_arrays(masses=np.full(5, 12.0), timestep=0.5, **arrays).save(file)
+    loaded, ingested = ama.load(file), ama.ingest(file, directory=tmp_path)
+    assert loaded.positions.dtype == float
+    for name in arrays:
+        np.testing.assert_array_equal(getattr(ingested, name), getattr(loaded, name))
+    one, other = loaded.order_parameters([0, 2]), ingested.order_parameters([0, 2])
+    np.testing.assert_allclose(other.momentum, one.momentum, rtol=1e-12)
+
+
 # -- never stale, never half-written ------------------------------------------------------------------
 
 

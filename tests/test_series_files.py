@@ -282,3 +282,12 @@ def test_gromacs_recipe_in_gromacs(tmp_path):
     for name in ("centre_of_mass", "momentum", "net_force"):
         wanted = getattr(expected, name)
         np.testing.assert_allclose(getattr(series, name), wanted, atol=3e-7 * np.abs(wanted).max())
+
+
+def test_thermo_columns_of_vectors_have_their_brackets(tmp_path, rng):
+    rows = "".join(f"  - [{k}, {0.5 * k}, " + ", ".join(map(str, rng.normal(size=6))) + ", ]\n" for k in range(20))
+    names = ["Step", "Time", *(f"c_com[{k}]" for k in (1, 2, 3)), *(f"v_P{k}" for k in "xyz")]
+    path = tmp_path / "log.yaml"
+    path.write_text(f"---\nkeywords: [{', '.join(map(repr, names))}, ]\ndata:\n{rows}...\n")
+    series = ama.load_series(path, mass=10.0, units="real")
+    assert series.centre_of_mass.shape == series.momentum.shape == (20, 3)

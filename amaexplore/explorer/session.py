@@ -263,7 +263,7 @@ class Session(traitlets.HasTraits):
             for name, value in choices.items():
                 setattr(self, name, value)
         except traitlets.TraitError as error:
-            raise InputError(f"{error}") from None
+            raise InputError(f"{error!s:.300}") from None
         finally:
             self._applying = False
             changed = [name for name in CHOICES if getattr(self, name) != before[name]]

@@ -1,11 +1,12 @@
 """What every reader hands on: runs of frames, in nm, ps and kJ/mol/nm, a bounded number of bytes at a time."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError
+from ..errors import AmaError, FormatError
 
 __all__ = [
     "CHUNK_BYTES",
@@ -16,6 +17,8 @@ __all__ = [
     "box_from_cell",
     "damaged",
     "frames_per_chunk",
+    "laid_out_as",
+    "refuse_elsewhere",
     "side_by_side",
 ]
 
@@ -123,6 +126,72 @@ def damaged(path, frame, n_frames=None):
         else ""
     )
     return FormatError(f"{path} is truncated or damaged: frame {frame}{of} (counted from 0) cannot be read.{whole}")
+
+
+# what reading HDF5 raises where something is missing, linked elsewhere, or of another shape or type than it should be
+_ODD = (
+    OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
+)  # fmt: skip
+
+
+@contextmanager
+def laid_out_as(what, path, where=""):
+    """Tell in one sentence that an HDF5 file is not as its layout says it should be.
+
+    Parameters
+    ----------
+    what : str
+        The layout, such as ``"H5MD"``.
+    path : path
+    where : str
+        More words on the place.
+
+    Raises
+    ------
+    FormatError
+    """
+    try:
+        yield
+    except AmaError:
+        raise
+    except _ODD as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FormatError(f"{path} is damaged, or not laid out as {what}{where} ({reason:.200}).") from None
+
+
+def refuse_elsewhere(file, path):
+    """Refuse an open HDF5 file whose contents lie in other files: it would read what nobody chose to open.
+
+    Raises
+    ------
+    FormatError
+        It has external links, or datasets that are stored in, or put together from, other files.
+    """
+    import h5py
+
+    groups, seen = [file], set()
+    while groups:
+        group = groups.pop()
+        for name in group:
+            link = group.get(name, getlink=True)
+            place = f"{group.name.rstrip('/')}/{name}"
+            if isinstance(link, h5py.ExternalLink):
+                raise FormatError(
+                    f"{path}: {place:.100} is a link to another file ({link.filename:.200}); such links are not followed. Copy its "
+                    "data into the file, with h5copy or h5repack."
+                )
+            if isinstance(link, h5py.SoftLink):
+                continue
+            item = group[name]
+            if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+                raise FormatError(
+                    f"{path}: the data of {place:.100} lie in other files, which are not opened; copy them into the file with h5repack."
+                )
+            if isinstance(item, h5py.Group):
+                address = h5py.h5o.get_info(item.id).addr
+                if address not in seen:
+                    seen.add(address)
+                    groups.append(item)
 
 
 def box_from_cell(lengths, angles):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import FormatError, Notice
 from ..files import replacing
-from .frames import FIELDS, Frames, FrameSource, frames_per_chunk
+from .frames import FIELDS, Frames, FrameSource, frames_per_chunk, laid_out_as, refuse_elsewhere
 from .topologies import topology_of_particles
 from .unit_text import unit_factor
 
@@ -37,12 +37,9 @@ class H5mdSource(FrameSource):
             self._file = open_growing(path)
         except OSError as error:
             raise FormatError(f"{path} is not a readable HDF5 file, or is truncated ({_first_line(error)}).") from None
-        try:
+        with laid_out_as("H5MD", path):
+            refuse_elsewhere(self._file, path)
             self._open(path, units)
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, FormatError):
-                raise
-            raise FormatError(f"{path} is damaged, or not laid out as H5MD ({_first_line(error)}).") from None
 
     def _open(self, path, units):
         group = self._particles(path)
@@ -59,6 +56,8 @@ class H5mdSource(FrameSource):
             raise FormatError(f"{path}: the particle data have shapes {shapes}; expected (frames, particles, 3).")
         self._assumed = units
         self._clock(path)
+        if n_atoms < 1:
+            raise FormatError(f"{path} holds no particles: its data have shape {next(iter(shapes.values()))}.")
         super().__init__(path=path, n_atoms=n_atoms, n_frames=len(self._steps))
         self._identity(group)
         self._box = group.get("box/edges")
@@ -136,6 +135,8 @@ class H5mdSource(FrameSource):
             factor = self._unit(values, "mass", "u") if "unit" in values.attrs else self._unit(masses, "mass", "u")
             values = np.asarray(values, dtype=float)
             self.masses = (values[0] if values.ndim == 2 else values) * factor
+            if self.masses.shape != (self.n_atoms,):
+                raise FormatError(f"{self.path} has {self.masses.size} masses for {self.n_atoms} particles.")
             self.masses_source = f"{self.path.name}"
         if own is not None:
             self._own(json.loads(own["description"][()]))
@@ -162,16 +163,13 @@ class H5mdSource(FrameSource):
         size = frames_per_chunk(self.n_atoms, len(self._elements), itemsize)
         for first in range(0, len(frames), size):
             part = frames[first : first + size]
-            try:
+            with laid_out_as("H5MD", self.path, f": frames {part[0]} to {part[-1]} of {self.n_frames} cannot be read"):
                 fields = {name: self._field(name, part) for name in self._elements}
                 box = self._boxes(part)
-            except (OSError, RuntimeError) as error:
-                raise FormatError(
-                    f"{self.path} is truncated or damaged: frames {part[0]} to {part[-1]} of {self.n_frames} cannot be read "
-                    f"({_first_line(error)})."
-                ) from None
-            if "momenta" in fields:
-                fields["velocities"] = self._velocities(fields.pop("momenta"))
+                if box is not None and box.shape != (len(part), 3, 3):
+                    raise ValueError(f"box edges of shape {box.shape}")
+                if "momenta" in fields:
+                    fields["velocities"] = self._velocities(fields.pop("momenta"))
             ordered = {name: fields[name] for name in FIELDS if name in fields}
             yield Frames(self._times[part], ordered, box, self._steps[part] if self._has_steps else None)
 

@@ -24,6 +24,7 @@ from .memory import memory_budget
 from .sidecar import fingerprint, open_sidecar, remove_sidecars, remove_stale, sidecar_path, writing_sidecar
 from .store import FIELDS, LONGEST_BLOCK, atom_edges, padded, prefix_rows
 from .trr import TrrFile, index_trr
+from .unwrap import inverse_boxes
 from .workers import share
 
 __all__ = ["BlockSource", "ingest", "remove_sidecars"]
@@ -123,10 +124,14 @@ def write_store(path, mark, source, facts, *, client=None, progress=None):
     wrapped = "positions" in source.fields and not facts.pop("is_unwrapped", False)
     unwrapper = Unwrapper.of(source, facts["topology"]) if wrapped else None
     edges = atom_edges(facts["topology"])
-    with writing_sidecar(path, mark, n_atoms=source.n_atoms, edges=edges, bounds=bounds, fields=source.fields) as (
-        layout,
-        written,
-    ):
+    shape = {
+        "n_atoms": source.n_atoms,
+        "edges": edges,
+        "bounds": bounds,
+        "fields": source.fields,
+        "dtype": source.dtype,
+    }
+    with writing_sidecar(path, mark, **shape) as (layout, written):
         job = BlockJob(layout, source, np.asarray(facts["masses"], dtype=float), unwrapper)
         if client is None:
             pieces = in_turn(job, bounds, progress)
@@ -328,7 +333,7 @@ class Images:
         """Go through the position rows of some atoms; with ``apply`` the images are added to them."""
         if not (np.isfinite(boxes).all() and boxes.any(axis=(1, 2)).all()):
             return
-        inverses = np.linalg.inv(boxes)
+        inverses = inverse_boxes(boxes)
         # the width of the box along each reciprocal vector; steps below half of the smallest have no image
         near = 0.5 / np.linalg.norm(inverses, axis=1).max()
         part = slice(first_atom, first_atom + len(rows))

@@ -25,6 +25,19 @@ _COORDINATES = {  # columns -> (unwrapped by LAMMPS, scaled by the box)
 }
 _IMAGES = ("ix", "iy", "iz")
 _TEXT_COLUMNS = {"element", "type", "typelabel"}
+_NUMBER_COLUMNS = {
+    "id",
+    "mol",
+    "mass",
+    "vx",
+    "vy",
+    "vz",
+    "fx",
+    "fy",
+    "fz",
+    *_IMAGES,
+    *(name for names in _COORDINATES for name in names),
+}
 
 
 def engine_units(units, path):
@@ -194,6 +207,11 @@ class LammpsDumpSource(FrameSource):
                 raise FormatError(
                     f"{self.path} holds other atoms in frame {frame} than in frame 0 (their ids differ); expected a static group."
                 )
+        if list(snapshot.columns) != list(self._first.columns):
+            raise FormatError(
+                f"{self.path} has other columns in frame {frame} ({' '.join(snapshot.columns)}) than in frame 0 "
+                f"({' '.join(self._first.columns)})."
+            )
         units, fields = self._units, {}
         if self._has["positions"]:
             fields["positions"] = units.length * self._positions(snapshot, order)
@@ -284,6 +302,8 @@ def _parse_snapshot(stream, path, frame, parse):
             origin, box = _box([_line(stream, path, frame) for _ in range(3)], item, path, frame)
         elif item.startswith(b"ATOMS"):
             columns = item.decode("ascii", "replace").split()[1:]
+            if n_atoms is not None and not 0 < n_atoms < 2**40:
+                raise FormatError(f"{path}: frame {frame} claims {n_atoms} atoms; the file is damaged.")
             if n_atoms is None or box is None:
                 raise FormatError(f"{path}: frame {frame} lacks its number of atoms or its box; the file is damaged.")
             values = _table(stream, columns, n_atoms, path, frame, parse)
@@ -366,7 +386,7 @@ def _as_numbers(words, name, path, frame):
     except ValueError:
         if name in _TEXT_COLUMNS:
             return np.array([word.decode("ascii", "replace") for word in words])
-        if name in {"id", "mol", "mass", *_IMAGES, *"xyz", "vx", "vy", "vz", "fx", "fy", "fz"}:
+        if name in _NUMBER_COLUMNS:
             raise FormatError(
                 f"{path}: column {name} of frame {frame} holds something that is not a number; the file is damaged."
             ) from None

@@ -7,7 +7,7 @@ import mdtraj
 import numpy as np
 
 from ..errors import FormatError
-from .frames import Frames, FrameSource, box_from_cell, frames_per_chunk
+from .frames import Frames, FrameSource, box_from_cell, frames_per_chunk, laid_out_as, refuse_elsewhere
 from .topologies import element_of
 from .unit_text import unit_factor
 
@@ -26,12 +26,20 @@ class MdtrajHdf5Source(FrameSource):
     def __init__(self, path):
         try:
             self._file = h5py.File(path, "r")
+            refuse_elsewhere(self._file, path)
             self._data = {name: self._file[key] for name, (key, _, _) in _FIELDS.items() if key in self._file}
             if not self._data:
                 raise KeyError(f"it holds {', '.join(self._file)}, no coordinates")
             n_frames, n_atoms, _ = next(iter(self._data.values())).shape
+            shapes = {data.shape for data in self._data.values()}
+            if len(shapes) > 1 or next(iter(shapes))[2] != 3:
+                raise ValueError(f"coordinates and velocities of shapes {sorted(shapes)}")
+            if n_atoms < 1 or n_frames < 1:
+                raise ValueError(f"coordinates of {n_frames} frames and {n_atoms} atoms")
             topology = _topology(self._file["topology"][0]) if "topology" in self._file else None
         except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
+            if isinstance(error, FormatError):
+                raise
             raise FormatError(
                 f"{path} is not a readable mdtraj HDF5 file, or is truncated ({_reason(error)})."
             ) from None
@@ -43,16 +51,15 @@ class MdtrajHdf5Source(FrameSource):
         for first in range(0, len(frames), size):
             part = frames[first : first + size]
             rows = slice(part.start, part.stop, part.step)
-            try:
+            with laid_out_as("MDTraj HDF5", self.path, f": frames {part[0]} to {part[-1]} cannot be read"):
                 fields = {name: self._scaled(name, rows) for name in self._data}
                 times = self._plain("time", rows, "time", "ps")
                 box = self._box(rows)
-            except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-                if isinstance(error, FormatError):
-                    raise
-                raise FormatError(
-                    f"{self.path} is damaged in frames {part[0]} to {part[-1]} ({_reason(error)})."
-                ) from None
+                lengths = {len(values) for values in (*fields.values(), times, box) if values is not None}
+                if times is not None and times.ndim != 1:
+                    raise ValueError(f"times of shape {times.shape}")
+                if lengths != {len(part)}:
+                    raise ValueError(f"coordinates, times and cells are of {sorted(lengths)} frames")
             yield Frames(np.full(len(part), np.nan) if times is None else times, fields, box)
 
     def _scaled(self, name, rows):

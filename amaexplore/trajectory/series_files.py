@@ -283,7 +283,9 @@ def _named(path, header, values):
         elif bare.startswith("amaexplore"):
             facts |= _stated_facts(bare)
         elif bare.startswith("keywords:"):
-            names = re.findall(r"[^\s,\[\]'\"]+", bare.removeprefix("keywords:"))
+            # in quotes, as in 'c_com[1]', or bare
+            words = re.findall(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)", bare.removeprefix("keywords:"))
+            names = ["".join(word) for word in words]
         else:
             words = _split_names(bare)
             if len(words) == values.shape[1]:

@@ -23,6 +23,7 @@ import platformdirs
 
 from ..errors import FormatError, InputError, MissingFieldError, Notice
 from ..files import settled
+from .frames import laid_out_as, refuse_elsewhere
 from .memory import memory_budget
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
@@ -322,23 +323,24 @@ def open_sidecar(path):
     from .trajectory import Trajectory
 
     store = _open_store(path)
-    with h5py.File(path, "r") as file:
-        facts = json.loads(file["facts"][()])
-        facts["notices"] = (*(Notice(**notice) for notice in facts["notices"]), *_lacking(store))
-        facts["files"] = tuple(facts["files"])
-        arrays = dict(
-            times=file["times"][()],
-            masses=store.masses,
-            topology=topology_from_document(json.loads(file["topology"][()])),
-            box=file["box"][()] if "box" in file else None,
-        )
-    if len(store.blocks) == 1:
-        fields = {name: store.blocks[0].frame_major(name) for name in store.fields}
-    else:
-        fields = {name: StoredField(store, name) for name in store.fields}
-    trajectory = Trajectory(**arrays, **fields, **facts)
-    attach_store(trajectory, store)
-    return trajectory
+    with laid_out_as("a sidecar of amaexplore; make it again with amaexplore.ingest", path):
+        with h5py.File(path, "r") as file:
+            facts = json.loads(file["facts"][()])
+            facts["notices"] = (*(Notice(**notice) for notice in facts["notices"]), *_lacking(store))
+            facts["files"] = tuple(facts["files"])
+            arrays = dict(
+                times=file["times"][()],
+                masses=store.masses,
+                topology=topology_from_document(json.loads(file["topology"][()])),
+                box=file["box"][()] if "box" in file else None,
+            )
+        if len(store.blocks) == 1:
+            fields = {name: store.blocks[0].frame_major(name) for name in store.fields}
+        else:
+            fields = {name: StoredField(store, name) for name in store.fields}
+        trajectory = Trajectory(**arrays, **fields, **facts)
+        attach_store(trajectory, store)
+        return trajectory
 
 
 def _lacking(store):
@@ -354,21 +356,18 @@ def _lacking(store):
 
 
 def _open_store(path):
-    try:
+    with laid_out_as("a sidecar of amaexplore; make it again with amaexplore.ingest", path):
         with h5py.File(path, "r") as file:
+            refuse_elsewhere(file, path)
             if not file.attrs.get("complete", False) or file.attrs.get("version") != VERSION:
                 raise FormatError(
                     f"{path} is not a complete sidecar of this version; make it again with amaexplore.ingest."
                 )
             masses, edges = file["masses"][()], file["edges"][()]
             places = [_places(file["blocks"][str(number)]) for number in range(len(file["blocks"]))]
-    except (OSError, KeyError) as error:
-        raise FormatError(
-            f"{path} is not a sidecar of amaexplore ({error}); make it again with amaexplore.ingest."
-        ) from None
-    with open(path, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return AtomStore(masses, edges, [_mapped_block(mapped, *place) for place in places], path=Path(path))
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return AtomStore(masses, edges, [_mapped_block(mapped, *place) for place in places], path=Path(path))
 
 
 def _places(group):

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from .frames import frames_per_chunk
 
-__all__ = ["bonds_of", "made_whole", "minimum_image", "split_images", "true_path", "unwrapped"]
+__all__ = ["bonds_of", "inverse_boxes", "made_whole", "minimum_image", "split_images", "true_path", "unwrapped"]
 
 
 def minimum_image(displacements, box):
@@ -34,6 +34,24 @@ def minimum_image(displacements, box):
     if _is_rectangular(box):
         return nearest
     return _shortest_of_neighbours(nearest, box)
+
+
+def inverse_boxes(boxes):
+    """The inverse of each box, shape (n, 3, 3).
+
+    Raises
+    ------
+    InputError
+        A box has no volume.
+    """
+    boxes = np.asarray(boxes, dtype=float)
+    flat = np.flatnonzero(~(np.abs(np.linalg.det(boxes)) > 1e-12 * np.linalg.norm(boxes, axis=2).prod(axis=1)))
+    if len(flat):
+        raise InputError(
+            f"The periodic box has no volume in {len(flat)} of {len(boxes)} frames (vectors {boxes[flat[0]].tolist()} nm), so "
+            "images cannot be taken out; the file is damaged, or give positions without jumps and no box."
+        )
+    return np.linalg.inv(boxes)
 
 
 def _is_rectangular(box):
@@ -122,7 +140,7 @@ def _take_out(positions, rows, boxes, before, images):
     stored = np.concatenate([before[np.newaxis], positions[rows]], axis=0, dtype=float)
     steps = np.diff(stored, axis=0)
     turns = np.zeros(steps.shape, dtype=np.int32)
-    inverses = np.linalg.inv(boxes[rows])
+    inverses = inverse_boxes(boxes[rows])
     # half of the smallest width of the box: a shorter step needs no image
     near = 0.5 / np.linalg.norm(inverses, axis=1).max(axis=1)
     far, atoms = np.nonzero(np.einsum("fij,fij->fi", steps, steps) >= (near**2)[:, None])

@@ -1,0 +1,88 @@
+"""A few hundred of the inputs of `fuzzing.py` for every reader; ``python tests/fuzzing.py --inputs 100000`` tries as many as you like."""
+
+from pathlib import Path
+
+import fuzzing
+import h5py
+import numpy as np
+import pytest
+
+import amaexplore as ama
+from amaexplore.errors import FormatError
+
+
+@pytest.mark.parametrize("parser", fuzzing.PARSERS)
+def test_damaged_input_ends_in_a_result_or_a_sentence(parser):
+    found = fuzzing.run(parser, 250)
+    assert found["inputs"] == 250
+    assert not found["faults"], found["faults"][:3]
+    assert not found["left"]
+    assert found["slowest"] < fuzzing.PATIENCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parser", fuzzing.PARSERS)
+def test_many_damaged_inputs(parser):
+    found = fuzzing.run(parser, 20_000, first=1_000_000)
+    assert not found["faults"], found["faults"][:3]
+    assert not found["left"]
+
+
+def test_what_would_be_a_fault_is_seen(monkeypatch, tmp_path):
+    """The harness itself: a crash, a hang, a file opened elsewhere and a bare exception are all told."""
+    broken = tmp_path / "broken.py"
+    text = Path(fuzzing.__file__).read_text(encoding="utf-8").replace("if __name__", BROKEN + "\n\nif __name__")
+    broken.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(fuzzing, "__file__", str(broken))
+    monkeypatch.setitem(fuzzing.PARSERS, "broken", fuzzing.PARSERS["selection"])
+    found = fuzzing.run("broken", 5)
+    told = " ".join(fault for _, fault in found["faults"])
+    assert len(found["faults"]) == 4
+    for words in ("longer than", "/etc/passwd", "ZeroDivisionError", "the process ended with -6"):
+        assert words in told
+
+
+BROKEN = """
+def _break(path, count=[-1]):
+    count[0] += 1
+    number = int((path.parent / "progress").read_text() or -1) if count[0] else -1
+    if number == 0:
+        while True:
+            pass
+    if number == 1:
+        open("/etc/passwd")
+    if number == 2:
+        1 / 0
+    if number == 3:
+        os.abort()
+
+
+PARSERS["broken"] = (selection, damaged_words, "txt", _break)
+"""
+
+
+@pytest.mark.parametrize("kind", ["external link", "external storage", "virtual dataset"])
+@pytest.mark.parametrize("ending", ["h5md", "h5"])
+def test_hdf5_files_that_lead_to_other_files_are_refused(tmp_path, kind, ending):
+    """Otherwise a file that somebody sends would read, and show, what lies elsewhere on this machine."""
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["value"] = np.ones((6, 4, 3) if ending == "h5md" else (5, 6, 3))
+    path = tmp_path / f"sent.{ending}"
+    path.write_bytes((fuzzing.h5md if ending == "h5md" else fuzzing.mdtraj_hdf5)(np.random.default_rng(0)))
+    place = "particles/trajectory/force/value" if ending == "h5md" else "coordinates"
+    with h5py.File(path, "r+") as file:
+        if place not in file:
+            place = next(name for name in ("particles/trajectory/position/value", "coordinates") if name in file)
+        shape = file[place].shape
+        del file[place]
+        if kind == "external link":
+            file[place] = h5py.ExternalLink(str(secret), "/value")
+        elif kind == "external storage":
+            file.create_dataset(place, shape, "f8", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+        else:
+            layout = h5py.VirtualLayout(shape, "f8")
+            layout[:] = h5py.VirtualSource(str(secret), "value", shape)
+            file.create_virtual_dataset(place, layout)
+    with pytest.raises(FormatError, match=r"(an)?other file"):
+        ama.load(path)
