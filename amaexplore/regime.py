@@ -218,7 +218,7 @@ class _Times:
     plateau: bool
 
 
-_NOTHING_KNOWN = _Times(*[float("nan")] * 5, False)
+_NOTHING_KNOWN = _Times(np.nan, np.nan, np.nan, np.nan, np.nan, False)
 
 
 def _times(bench):

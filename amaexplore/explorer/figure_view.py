@@ -38,7 +38,7 @@ def _bokeh_source():
     return (folder / "bokeh.min.js").read_text(encoding="utf-8")
 
 
-_runtimes = {}
+_runtimes: dict = {}
 
 
 def _runtime():

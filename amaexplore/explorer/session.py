@@ -120,7 +120,7 @@ class Session(traitlets.HasTraits):
     axis = traitlets.Union([traitlets.Unicode(), traitlets.List(traitlets.Float())], default_value="x")
     initial = traitlets.Dict()
     boundary = traitlets.Unicode("reflecting")
-    span = traitlets.List()
+    span: traitlets.List = traitlets.List()
     horizon = traitlets.Float(None, allow_none=True)
     fan = traitlets.Bool(False)
     target = traitlets.Float(None, allow_none=True)

@@ -74,7 +74,7 @@ class SeriesPlot:
         self.tool.tooltips = self._rows()
 
 
-_EMPTY = {"t": [], "x": [], "y": [], "z": []}
+_EMPTY: dict[str, list] = {"t": [], "x": [], "y": [], "z": []}
 
 
 def _columns(series, quantity, replica):

@@ -505,8 +505,8 @@ def atom_rows(values):
 
 # -- which trajectory has which store -----------------------------------------------------------------
 
-_stores = {}  # identity of a field array -> (its store, ...), until the array goes
-_building = {}
+_stores: dict[int, tuple] = {}  # identity of a field array -> (its store, ...), until the array goes
+_building: dict = {}
 _registry_lock = threading.Lock()
 
 
@@ -544,7 +544,9 @@ def store_of(trajectory, progress=None):
     return store
 
 
-_asked = weakref.WeakKeyDictionary()  # trajectory -> how often order parameters were asked for
+_asked: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # trajectory -> how often order parameters were asked for
 WORTH_A_STORE = 64 * 2**20  # bytes of data; below, the plain loop over frames is as fast as anyone can see
 
 

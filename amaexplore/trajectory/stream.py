@@ -98,7 +98,7 @@ class _Blocks:
 class SeriesJob(BlockJob):
     """A block job that sums the rows of some atoms and keeps the sums."""
 
-    chosen: np.ndarray = None
+    chosen: np.ndarray | None = None
 
     def write(self, block, images, progress=None):
         """Times, sums by field (n_frames, 3) with the boxes, and the images of the block's last frame."""

@@ -22,9 +22,13 @@ NET_FORCE_VANISHES = (
 )
 FEW_FRAMES = 50  # enough to see whether a sum over all atoms vanishes
 
-_temperatures = weakref.WeakKeyDictionary()  # trajectory -> (temperature, std) of all its atoms
-_zero_momentum = weakref.WeakKeyDictionary()  # trajectory -> whether its total momentum is zero
-_freedom = weakref.WeakKeyDictionary()  # trajectory -> degrees of freedom per atom
+_temperatures: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # trajectory -> (temperature, std) of all its atoms
+_zero_momentum: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # trajectory -> whether its total momentum is zero
+_freedom: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # trajectory -> degrees of freedom per atom
 
 
 def measure_temperature(trajectory, subset):
