@@ -201,17 +201,17 @@ class LammpsDumpSource(FrameSource):
                 f"{self.path} has {len(next(iter(values.values())))} atoms in frame {frame} and {self.n_atoms} in frame 0; "
                 "expected the same atoms throughout (a static group)."
             )
+        if list(snapshot.columns) != list(self._first.columns):
+            raise FormatError(
+                f"{self.path} has other columns in frame {frame} ({' '.join(snapshot.columns)}) than in frame 0 "
+                f"({' '.join(self._first.columns)})."
+            )
         if self._ids is not None:
             order = np.argsort(values["id"], kind="stable")
             if not np.array_equal(values["id"][order], self._ids):
                 raise FormatError(
                     f"{self.path} holds other atoms in frame {frame} than in frame 0 (their ids differ); expected a static group."
                 )
-        if list(snapshot.columns) != list(self._first.columns):
-            raise FormatError(
-                f"{self.path} has other columns in frame {frame} ({' '.join(snapshot.columns)}) than in frame 0 "
-                f"({' '.join(self._first.columns)})."
-            )
         units, fields = self._units, {}
         if self._has["positions"]:
             fields["positions"] = units.length * self._positions(snapshot, order)

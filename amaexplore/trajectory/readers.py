@@ -557,7 +557,7 @@ def _with_physics(trajectory, sources, gathered, offset_in_steps):
 
 def _md_timestep(times, steps):
     """The engine's step from step numbers and times, where the file has both."""
-    if steps is None or len(steps) < 2 or steps[-1] <= steps[0]:
+    if steps is None or len(steps) < 2 or any(step is None for step in steps) or steps[-1] <= steps[0]:
         return None
     step = (times[-1] - times[0]) / (steps[-1] - steps[0])
     return float(f"{step:.5g}") if np.isfinite(step) and step > 0 else None
