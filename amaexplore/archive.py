@@ -13,6 +13,8 @@ __all__ = ["write_archive"]
 
 SERIES_UNITS = {"centre_of_mass": "nm", "momentum": "u nm/ps", "net_force": "kJ/mol/nm"}
 
+ROOM = 32 * 2**20  # bytes looked for on the disk beforehand; an archive of the explorer takes 1 to 20 MB
+
 
 def write_archive(path, analysis, *, curves=None, predictions=None, others=None):
     """Write an analysis, and what was made of it, as HDF5; the file appears when all of it is there.
@@ -41,7 +43,7 @@ def write_archive(path, analysis, *, curves=None, predictions=None, others=None)
     file is the JSON of ``amaexplore analyze``.
     """
     path = writable_target(path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path, ROOM) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["amaexplore"] = __version__
         file.attrs["analysis"] = json.dumps(analysis.to_dict(), ensure_ascii=False)
         _series(file.create_group("order_parameters"), analysis.series)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["replacing", "settled", "writable_target", "write_text"]
+__all__ = ["reason_of", "replacing", "require_room", "settled", "writable_target", "write_text"]
 
 
 def writable_target(path):
@@ -30,12 +30,23 @@ def writable_target(path):
 
 
 @contextmanager
-def replacing(path):
-    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when not."""
-    path = writable_target(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
+def replacing(path, room=0):
+    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when not.
+
+    Parameters
+    ----------
+    path : path
+    room : int, bytes
+        What will be written, where that is known: it is looked for before the work begins, since a library that runs
+        out of disk half-way may take the whole program with it.
+    """
+    path, temporary = writable_target(path), None
     try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            require_room(handle, room)
+        finally:
+            os.close(handle)
         yield Path(temporary)
         # mkstemp makes files private; the result gets the permissions any new file would have
         umask = os.umask(0)
@@ -46,9 +57,28 @@ def replacing(path):
         os.replace(temporary, path)
         settled(path)
     except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot write {path}: {reason_of(error)}.") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def require_room(handle, n_bytes):
+    """Ask the disk for so many bytes, and give them back.
+
+    Raises
+    ------
+    OSError
+        They are not there.
+    """
+    if n_bytes > 0 and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, int(n_bytes))
+        os.ftruncate(handle, 0)
+
+
+def reason_of(error):
+    """What the system says, in one line."""
+    return error.strerror if error.strerror and "\n" not in error.strerror else str(error).strip().splitlines()[0]
 
 
 def settled(path):

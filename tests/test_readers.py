@@ -470,3 +470,93 @@ def test_units_as_text(text, kind, factor):
 def test_units_that_make_no_sense(text, kind):
     with pytest.raises(FormatError, match="unit"):
         unit_factor(text, kind)
+
+
+# -- topologies as their own programs lay them out --------------------------------------------------------
+
+PSF = """PSF
+
+       2 !NTITLE
+ REMARKS two waters and a sodium ion
+ REMARKS
+
+       7 !NATOM
+       1 W    1    TIP3 OH2  OT     -0.834000       15.9994           0
+       2 W    1    TIP3 H1   HT      0.417000        1.0080           0
+       3 W    1    TIP3 H2   HT      0.417000        1.0080           0
+       4 W    2    TIP3 OH2  OT     -0.834000       15.9994           0
+       5 W    2    TIP3 H1   HT      0.417000        1.0080           0
+       6 W    2    TIP3 H2   HT      0.417000        1.0080           0
+       7 ION  1    SOD  SOD  SOD     1.000000       22.9898           0
+
+       4 !NBOND: bonds
+       1       2       1       3       4       5       4       6
+
+       0 !NTHETA: angles
+
+       0 !NPHI: dihedrals
+
+       0 !NIMPHI: impropers
+
+       0 !NDON: donors
+
+       0 !NACC: acceptors
+
+       0 !NNB
+
+"""
+MMCIF = """data_TEST
+loop_
+_atom_site.group_PDB
+_atom_site.id
+_atom_site.type_symbol
+_atom_site.label_atom_id
+_atom_site.label_alt_id
+_atom_site.label_comp_id
+_atom_site.label_asym_id
+_atom_site.label_entity_id
+_atom_site.label_seq_id
+_atom_site.pdbx_PDB_ins_code
+_atom_site.Cartn_x
+_atom_site.Cartn_y
+_atom_site.Cartn_z
+_atom_site.occupancy
+_atom_site.B_iso_or_equiv
+_atom_site.auth_seq_id
+_atom_site.auth_comp_id
+_atom_site.auth_asym_id
+_atom_site.auth_atom_id
+_atom_site.pdbx_PDB_model_num
+ATOM 1 N N . ALA A 1 1 ? 0.000 0.000 0.000 1.0 0.0 1 ALA A N 1
+ATOM 2 C CA . ALA A 1 1 ? 1.458 0.000 0.000 1.0 0.0 1 ALA A CA 1
+ATOM 3 C C . ALA A 1 1 ? 2.009 1.420 0.000 1.0 0.0 1 ALA A C 1
+ATOM 4 O O . ALA A 1 1 ? 1.251 2.390 0.000 1.0 0.0 1 ALA A O 1
+HETATM 5 NA NA . NA B 2 . ? 9.000 9.000 9.000 1.0 0.0 2 NA B NA 1
+#
+"""
+
+
+def _moving(path, n_atoms, rng):
+    """A trajectory of so many atoms with velocities and forces."""
+    write_trr(
+        path, [(k, 0.01 * k, 3.0 * np.eye(3), dict(zip("xvf", rng.normal(size=(3, n_atoms, 3))))) for k in range(3)]
+    )
+    return path
+
+
+def test_masses_bonds_and_segments_of_a_psf(tmp_path, rng):
+    (tmp_path / "system.psf").write_text(PSF)
+    found = ama.load(_moving(tmp_path / "md.trr", 7, rng), topology=tmp_path / "system.psf")
+    np.testing.assert_allclose(found.masses, [15.9994, 1.008, 1.008, 15.9994, 1.008, 1.008, 22.9898])
+    assert {(a.index, b.index) for a, b in found.topology.bonds} == {(0, 1), (0, 2), (3, 4), (3, 5)}
+    assert found.select("resname SOD").indices.tolist() == [6]
+    assert found.select("resname TIP3 and name OH2").indices.tolist() == [0, 3]
+    assert "system.psf" in found.metadata.get("masses_source", found.masses_source)
+
+
+def test_elements_and_bonds_of_an_mmcif(tmp_path, rng):
+    (tmp_path / "system.cif").write_text(MMCIF)
+    found = ama.load(_moving(tmp_path / "md.trr", 5, rng), topology=tmp_path / "system.cif")
+    np.testing.assert_allclose(found.masses, [14.007, 12.011, 12.011, 15.999, 22.990], atol=0.01)
+    assert {(0, 1), (1, 2), (2, 3)} <= {(a.index, b.index) for a, b in found.topology.bonds}
+    assert found.select("element Na").indices.tolist() == [4]

@@ -18,6 +18,7 @@ from .unit_text import unit_factor
 
 __all__ = ["H5mdSource", "write_h5md"]
 
+MARGIN = 2**20  # bytes of what is small beside the arrays
 OWN_GROUP = "parameters/amaexplore"
 # name of ours -> element names seen in files, what they are, unit in which we write
 _ELEMENTS = {
@@ -274,7 +275,11 @@ def write_h5md(trajectory, path):
     """
     from .. import __version__
 
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    arrays = [values for name in FIELDS if (values := getattr(trajectory, name)) is not None]
+    room = (
+        MARGIN + sum(int(np.prod(values.shape)) * values.dtype.itemsize for values in arrays) + 300 * trajectory.n_atoms
+    )
+    with replacing(path, room) as temporary, h5py.File(temporary, "w") as file:
         header = file.create_group("h5md")
         header.attrs["version"] = np.array([1, 1], dtype=np.int32)
         header.create_group("author").attrs["name"] = "unknown"

@@ -22,7 +22,7 @@ import numpy as np
 import platformdirs
 
 from ..errors import FormatError, InputError, MissingFieldError, Notice
-from ..files import settled
+from ..files import reason_of, require_room, settled
 from .frames import laid_out_as, refuse_elsewhere
 from .memory import memory_budget
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
@@ -210,6 +210,8 @@ def writing_sidecar(path, mark, *, n_atoms, edges, bounds, fields, dtype="float3
     _remove_abandoned(path)
     temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.part"
     try:
+        with open(temporary, "wb") as new:
+            require_room(new.fileno(), _size(n_atoms, edges, bounds, fields, dtype))
         layout = _allocate(temporary, n_atoms, edges, bounds, fields, dtype)
         facts = {}
         yield layout, facts
@@ -224,10 +226,16 @@ def writing_sidecar(path, mark, *, n_atoms, edges, bounds, fields, dtype="float3
         settled(path)
     except OSError as error:
         raise InputError(
-            f"Cannot write the sidecar {path}: {error.strerror or error}; give directory= with room to write."
+            f"Cannot write the sidecar {path}: {reason_of(error)}; give directory= with room to write."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _size(n_atoms, edges, bounds, fields, dtype):
+    """Bytes of all rows and prefix rows."""
+    each = n_atoms * np.dtype(dtype).itemsize + (len(edges) - 1) * 8
+    return len(fields) * each * sum(3 * padded(past - first) for first, past in bounds)
 
 
 def _remove_abandoned(path):

@@ -1,0 +1,129 @@
+"""A full disk, a kill at any moment, a home that cannot be written to: what was there stays, and the next run just works."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import amaexplore as ama
+
+N_ATOMS, N_FRAMES = 60, 400
+PREPARE = f"""
+import json, os, resource, signal, sys, warnings
+from pathlib import Path
+import numpy as np
+import amaexplore as ama
+from amaexplore.errors import AmaError
+from amaexplore.trajectory.series_files import write_series
+
+rng = np.random.default_rng(3)
+arrays = {{name: rng.normal(size=({N_FRAMES}, {N_ATOMS}, 3)) for name in ("positions", "velocities", "forces")}}
+trajectory = ama.Trajectory.from_arrays(masses=np.full({N_ATOMS}, 40.0), timestep=0.1, **arrays)
+series = trajectory.order_parameters(range(10))
+folder = Path(sys.argv[1])
+"""
+WRITERS = {
+    "trajectory": "trajectory.save(folder / 'out.h5md')",
+    "series": "write_series(series, folder / 'out.csv')",
+    "report": "ama.analyze(series).report(folder / 'out.html')",
+    "session": "ama.Session(series).save(folder / 'out.json')",
+    "sidecar": "ama.ingest(folder / 'in.h5md', directory=folder)",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "work"
+    place.mkdir()
+    rng = np.random.default_rng(3)
+    arrays = {name: rng.normal(size=(N_FRAMES, N_ATOMS, 3)) for name in ("positions", "velocities", "forces")}
+    ama.Trajectory.from_arrays(masses=np.full(N_ATOMS, 40.0), timestep=0.1, **arrays).save(place / "in.h5md")
+    return place
+
+
+def run(program, folder, **options):
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    own = os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    return subprocess.run(
+        [sys.executable, "-c", PREPARE + textwrap.dedent(program), str(folder)], capture_output=True, text=True, env=own, **options
+    )  # fmt: skip
+
+
+FULL = """
+# as if the disk were full: no file may grow beyond a few kilobytes
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
+try:
+    {writer}
+except AmaError as error:
+    assert "\\n" not in str(error), str(error)
+    print("refused:", error)
+"""
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "report" else k for k in WRITERS])
+def test_a_full_disk(folder, kind):
+    """One sentence, no half of a file, what was there before unharmed; with room again the same call works."""
+    before = run(WRITERS[kind], folder)
+    assert before.returncode == 0, before.stderr
+    names = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "in.h5md"}
+    if kind == "sidecar":
+        for name in names:
+            (folder / name).unlink()
+    limit = 400 if kind == "session" else 3000
+    done = run(FULL.format(limit=limit, writer=WRITERS[kind]), folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("refused: "), done.stdout
+    left = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "in.h5md"}
+    assert left == ({} if kind == "sidecar" else names)
+    again = run(WRITERS[kind], folder)
+    assert again.returncode == 0, again.stderr
+    assert {path.name for path in folder.iterdir()} - {"in.h5md"} == set(names)
+
+
+@pytest.mark.parametrize("kind", ["trajectory", "sidecar", pytest.param("report", marks=pytest.mark.slow)])
+def test_killed_at_any_moment(folder, kind, rng):
+    """What has its name is whole, whenever the process that wrote it was killed."""
+    program = """
+    import errno, tempfile
+    real = os.open
+    def refuse(path, flags, *more, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real(path, flags, *more, **options)
+    def no_folder(*names, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(names[0]))
+    os.open, os.mkdir = refuse, no_folder
+    assert ama.analyze(series).gamma is not None
+    loaded = ama.load(folder / "in.h5md")
+    assert loaded.order_parameters([0, 1]).n_frames == 400
+    for write in (lambda: loaded.save(folder / "out.h5md"), lambda: ama.Session(series).save(folder / "out.json")):
+        try:
+            write()
+        except AmaError as error:
+            print("refused:", error)
+    """
+    done = run(program, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("refused: ") == 2
+    assert {path.name for path in folder.iterdir()} == {"in.h5md"}
+
+
+def test_two_programs_on_one_store(folder):
+    """Both make it at the same time; both get the same numbers, and one store is left."""
+    program = "print(repr(ama.ingest(folder / 'in.h5md', directory=folder).order_parameters(range(7)).momentum.sum()))"
+    home = folder.parent / "home"
+    home.mkdir()
+    own = os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    command = [sys.executable, "-c", PREPARE + program, str(folder)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own) for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert told[0][0] == told[1][0]
+    assert len([path for path in folder.iterdir() if path.suffix == ".h5"]) == 1
