@@ -437,8 +437,6 @@ def _consistency(series, correlations, theta_found, temperature):
     except InputError:
         return None, None
     scale = (series.mass * thermal_energy(temperature)) ** 2
-    ratio = independent.isotropic * theta_found.isotropic_raw / scale
-    relative = np.hypot(
-        independent.isotropic_std / independent.isotropic, theta_found.isotropic_raw_std / theta_found.isotropic_raw
-    )
-    return float(ratio), float(abs(ratio * relative))
+    gamma, theta = independent.isotropic, theta_found.isotropic_raw
+    std = np.hypot(independent.isotropic_std * theta, theta_found.isotropic_raw_std * gamma)
+    return float(gamma * theta / scale), float(std / scale)

@@ -261,7 +261,10 @@ def memory_time(running, timestep):
     timestep : float, ps
     """
     # the height of the plateau is better known from all of it than from its end
-    missing = 1.0 - running / running[len(running) // 2 :].mean()
+    level = running[len(running) // 2 :].mean()
+    if not level > 0.0:  # nothing fluctuates, or noise alone: there is no memory to be timed
+        return float("nan")
+    missing = 1.0 - running / level
     if (missing < -1.0 / np.e).any():
         return float(timestep * np.flatnonzero(np.abs(missing) > 1.0 / np.e)[-1])
     return float(max(0.0, timestep * (missing.sum() - 0.5 * (missing[0] + missing[-1]))))

@@ -21,6 +21,7 @@ from .units import BOLTZMANN
 
 __all__ = ["Correlations", "given_window"]
 
+LARGEST = 1e100  # of any number in a series
 FEWEST_LAGS, MOST_LAGS = 64, 20_000
 
 
@@ -78,6 +79,18 @@ class Correlations:
             raise InsufficientDataError(
                 f"The series holds {self._even.n_frames} frames; correlations need at least 8, and hundreds for a number "
                 "one can trust."
+            )
+        for name in self._fields:
+            largest = float(np.nanmax(np.abs(getattr(self._even, name)), initial=0.0))
+            if largest > LARGEST:
+                raise InputError(
+                    f"The {name.replace('_', ' ')} reaches {largest:.1g}, whose square no computer holds; the data are damaged, or in "
+                    "units far from nm, ps and u."
+                )
+        if self._fields and not any(self._fluctuates(name) for name in self._fields):
+            raise InsufficientDataError(
+                f"The {' and the '.join(name.replace('_', ' ') for name in self._fields)} of the nanoparticle never change: nothing "
+                "fluctuates that could be correlated. Is it frozen, or are the data of another kind?"
             )
         self._first_spectrum = self._explained = None
         self._n_lags = self._choose_lags(max_lag, window)
@@ -168,6 +181,10 @@ class Correlations:
             momentum_spectrum=self._first_spectrum,
             before=self._before,
         )
+
+    def _fluctuates(self, name):
+        values = self._even.replicas(name)
+        return bool((np.ptp(values, axis=1) > 0.0).any())
 
     @cached_property
     def _force_field(self):
