@@ -13,8 +13,8 @@ from amaexplore.errors import FormatError
 
 @pytest.mark.parametrize("parser", fuzzing.PARSERS)
 def test_damaged_input_ends_in_a_result_or_a_sentence(parser):
-    found = fuzzing.run(parser, 250)
-    assert found["inputs"] == 250
+    found = fuzzing.run(parser, 150)
+    assert found["inputs"] == 150
     assert not found["faults"], found["faults"][:3]
     assert not found["left"]
     assert found["slowest"] < fuzzing.PATIENCE
