@@ -1,5 +1,6 @@
 """All results and series in one HDF5 file, every number with its unit."""
 
+import io
 import json
 
 import h5py
@@ -12,8 +13,6 @@ from .results import jsonable
 __all__ = ["write_archive"]
 
 SERIES_UNITS = {"centre_of_mass": "nm", "momentum": "u nm/ps", "net_force": "kJ/mol/nm"}
-
-ROOM = 32 * 2**20  # bytes looked for on the disk beforehand; an archive of the explorer takes 1 to 20 MB
 
 
 def write_archive(path, analysis, *, curves=None, predictions=None, others=None):
@@ -43,7 +42,9 @@ def write_archive(path, analysis, *, curves=None, predictions=None, others=None)
     file is the JSON of ``amaexplore analyze``.
     """
     path = writable_target(path)
-    with replacing(path, ROOM) as temporary, h5py.File(temporary, "w") as file:
+    # in memory first: HDF5 does not survive a disk that fills up while it writes
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
         file.attrs["amaexplore"] = __version__
         file.attrs["analysis"] = json.dumps(analysis.to_dict(), ensure_ascii=False)
         _series(file.create_group("order_parameters"), analysis.series)
@@ -62,6 +63,8 @@ def write_archive(path, analysis, *, curves=None, predictions=None, others=None)
             _prediction(file.create_group(f"density/{name}"), prediction)
         for name, result in (others or {}).items():
             _anything(file.create_group(name), result)
+    with replacing(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
     return path
 
 

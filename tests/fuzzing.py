@@ -151,6 +151,20 @@ def mdtraj_hdf5(rng):
     return buffer.getvalue()
 
 
+def recording(rng):
+    import amaexplore as ama
+    from amaexplore.simulate.recorder import write_series
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.h5md"
+        path.write_bytes(_saved(rng, "h5md"))
+        arrays = dict(zip(("centre_of_mass", "momentum", "net_force"), rng.normal(size=(3, 30, 3))))
+        write_series(
+            path, ama.OrderParameters.from_arrays(timestep=0.1, mass=160.0, temperature=300.0, n_atoms=4, **arrays)
+        )
+        return path.read_bytes()
+
+
 def xtc(rng):
     return _saved(rng, "xtc")
 
@@ -167,11 +181,11 @@ def _saved(rng, ending):
             ama.Trajectory.from_arrays(masses=np.full(4, 39.9), timestep=0.1, box=np.full(3, 5.0), **arrays).save(path)
         else:
             cell = dict(unitcell_lengths=np.full((6, 3), 9.0), unitcell_angles=np.full((6, 3), 90.0))
-            mdtraj.Trajectory(rng.normal(size=(6, 12, 3)), _argon(12), time=np.arange(6.0), **cell).save(str(path))
+            mdtraj.Trajectory(rng.normal(size=(6, 12, 3)), argon(12), time=np.arange(6.0), **cell).save(str(path))
         return path.read_bytes()
 
 
-def _argon(n_atoms):
+def argon(n_atoms):
     import mdtraj
 
     topology = mdtraj.Topology()
@@ -363,10 +377,10 @@ def _load(path, **settings):
     return found.n_frames, found.n_atoms
 
 
-def _series(path):
+def _series(path, mass=100.0):
     import amaexplore as ama
 
-    return ama.load_series(path, mass=100.0).n_frames
+    return ama.load_series(path, mass=mass).n_frames
 
 
 def _open_sidecar(path):
@@ -395,7 +409,7 @@ def _select(path):
 
     if "select" not in _kept:
         _kept["select"] = ama.Trajectory.from_arrays(
-            positions=np.zeros((1, 12, 3)), masses=np.ones(12), timestep=1.0, topology=_argon(12)
+            positions=np.zeros((1, 12, 3)), masses=np.ones(12), timestep=1.0, topology=argon(12)
         )
     return _kept["select"].select(path.read_bytes().decode("utf-8", "replace")).n_atoms
 
@@ -412,6 +426,7 @@ PARSERS = {
     "ave-time": (ave_time, damaged_text, "txt", _series),
     "thermo": (thermo, damaged_text, "yaml", _series),
     "h5md": (h5md, damaged_hdf5, "h5md", _load),
+    "recording": (recording, damaged_hdf5, "h5md", lambda path: _series(path, mass=None)),
     "mdtraj-h5": (mdtraj_hdf5, damaged_hdf5, "h5", _load),
     "xtc": (xtc, damaged_bytes, "xtc", lambda path: _load(path, topology=path.parent / "argon.pdb")),
     "sidecar": (sidecar, damaged_hdf5, "h5", _open_sidecar),
@@ -427,7 +442,8 @@ def make_input(parser, number):
     rng = np.random.default_rng([number, sum(parser.encode())])
     seed = number if parser == "selection" else int(rng.integers(N_SEEDS))
     if (parser, seed) not in _kept:
-        _kept.clear() if len(_kept) > 1000 else None
+        if len(_kept) > 1000:
+            _kept.clear()
         _kept[parser, seed] = valid(np.random.default_rng(seed))
     return damage(_kept[parser, seed], rng)
 
@@ -468,14 +484,13 @@ def _watch(folder):
 
 def work(parser, first, inputs, folder):
     """Try inputs, and print one line of JSON for each fault and one for all of them at the end."""
-    import amaexplore.trajectory.readers  # noqa: F401
     from amaexplore.errors import AmaError
 
     folder = Path(folder)
     *_, ending, read = PARSERS[parser]
     import mdtraj
 
-    mdtraj.Trajectory(np.zeros((1, 12, 3)), _argon(12)).save_pdb(str(folder / "argon.pdb"))
+    mdtraj.Trajectory(np.zeros((1, 12, 3)), argon(12)).save_pdb(str(folder / "argon.pdb"))
     path = folder / f"input.{ending}"
     # compiled, imported and measured by a valid one
     path.write_bytes(PARSERS[parser][0](np.random.default_rng(0)))

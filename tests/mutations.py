@@ -28,7 +28,7 @@ MUTATIONS = {
     "thermal momentum √(m k_BT)": ("reduced_density/fokker_planck.py", "np.sqrt(self.mass * thermal_energy(self.temperature))", "np.sqrt(2.0 * self.mass * thermal_energy(self.temperature))", "test_fokker_planck.py"),
     "equilibrium added back": ("reduced_density/propagation.py", "values += equilibrium * (start.sum() * width)", "values += 0.999 * equilibrium * (start.sum() * width)", "test_smoluchowski.py"),
     "half of an MD step": ("trajectory/half_step.py", "float(np.sign(found.offset)) * 0.5 * step", "float(np.sign(found.offset)) * step", "test_checks.py"),
-    "image of the later box": ("trajectory/unwrap.py", "minimum_image(np.diff(inside, axis=0), box[1:])", "minimum_image(np.diff(inside, axis=0), box[:-1])", "test_unwrap.py"),
+    "image carried by the box": ("trajectory/unwrap.py", "crossed, np.diff(box, axis=0))", "crossed, 0.9 * np.diff(box, axis=0))", "test_unwrap.py"),
     "k_BT ∂ ln ρ/∂R": ("force_matching.py", "BOLTZMANN * temperature * (np.log(safe / widths)[..., 2:] - np.log(safe / widths)[..., :-2]) / distance", "BOLTZMANN * temperature * (np.log(safe / widths)[..., :-2] - np.log(safe / widths)[..., 2:]) / distance", "test_mean_force.py"),
     "Boltzmann constant": ("units.py", "0.00831446261815324", "0.00831441261815324", "test_units.py"),
     "degrees of freedom 3N − 3": ("trajectory/degrees_of_freedom.py", "free -= 3.0 * masses / total_mass", "free -= 6.0 * masses / total_mass", "test_checks.py test_trajectory.py"),

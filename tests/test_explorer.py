@@ -357,6 +357,33 @@ def test_a_missing_file_is_refused_before_anything_starts(tmp_path):
         serve.open_app([tmp_path / "no.trr"], browser=False)
 
 
+def test_numbers_stay_in_sight_paler_while_newer_ones_come(explorer, monkeypatch):
+    from amaexplore.explorer.graph import State
+
+    session, real = explorer.session, explorer.session.state
+    number = f"{session.latest('gamma').isotropic:.0f}"
+
+    def shown(status):
+        monkeypatch.setattr(
+            session, "state", lambda name: State(status) if name in ("gamma", "diagnosis") else real(name)
+        )
+        explorer.numbers.refresh()
+        explorer.regime.refresh()
+        return explorer.numbers.box.value, explorer.regime.lights.value
+
+    cards, lights = shown("fresh")
+    assert number in cards
+    assert "ama-old" not in cards + lights
+    cards, lights = shown("working")
+    assert number in cards
+    assert "ama-old" in cards
+    assert lights.startswith("<div class='ama-old'>")
+    # what failed has no number, not an old one
+    cards, lights = shown("failed")
+    assert number not in cards
+    assert lights == ""
+
+
 def test_ports(monkeypatch):
     import socket
 

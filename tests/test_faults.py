@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import amaexplore as ama
 from amaexplore.errors import AmaError
+from amaexplore.archive import write_archive
 from amaexplore.trajectory.series_files import write_series
 
 rng = np.random.default_rng(3)
@@ -30,6 +31,7 @@ WRITERS = {
     "series": "write_series(series, folder / 'out.csv')",
     "report": "ama.analyze(series).report(folder / 'out.html')",
     "session": "ama.Session(series).save(folder / 'out.json')",
+    "archive": "write_archive(folder / 'out.h5', ama.analyze(series))",
     "sidecar": "ama.ingest(folder / 'in.h5md', directory=folder)",
 }
 

@@ -10,6 +10,7 @@ import h5py
 import mdtraj
 import numpy as np
 import pytest
+from fuzzing import argon
 from test_readers_more import history, write_gsd
 
 import amaexplore as ama
@@ -18,14 +19,6 @@ from amaexplore.errors import FormatError, InputError
 DATA = Path(__file__).parent / "data"
 FORMATS = ["xtc", "dcd", "pdb", "h5", "tng", "gsd", "history"]
 N_FRAMES = 12
-
-
-def argon(n_atoms):
-    topology = mdtraj.Topology()
-    residue = topology.add_residue("AR", topology.add_chain())
-    for _ in range(n_atoms):
-        topology.add_atom("Ar", mdtraj.element.argon, residue)
-    return topology
 
 
 def write(folder, ending, rng):

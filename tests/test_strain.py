@@ -39,15 +39,18 @@ def scaled(series, mass, length, time):
     ],
 )
 def test_no_hidden_scale(mass, length, time):
-    """A particle of a gram, a box of a millimetre, a second or an attosecond: nothing is compared with a bare number."""
-    before, after = (
-        ama.analyze(one, regime="both") for one in (scaled(SERIES, 1.0, 1.0, 1.0), scaled(SERIES, mass, length, time))
-    )
+    """Twelve orders of magnitude in mass and time, eight in length: nothing is compared with a bare number."""
+    plain, other = scaled(SERIES, 1.0, 1.0, 1.0), scaled(SERIES, mass, length, time)
+    before, after = (ama.analyze(one, regime="both") for one in (plain, other))
     for name, factor in (("diffusion", length**2 / time), ("diffusion_std", length**2 / time), ("window", time)):
         assert getattr(after.gamma, name) == pytest.approx(factor * getattr(before.gamma, name), rel=1e-6), name
     for name, factor in (("friction", mass / time), ("friction_std", mass / time), ("relaxation_time", time)):
         assert getattr(after.theta, name) == pytest.approx(factor * getattr(before.theta, name), rel=1e-6), name
-    assert after.regime.selected == before.regime.selected if hasattr(after.regime, "selected") else True
+    # the length over which a free particle has to diffuse is a choice, in nm unless it is given
+    before_times, after_times = ama.diagnose(plain, length=2.0), ama.diagnose(other, length=2.0 * length)
+    assert after_times.label == before_times.label
+    for name in ("tau_force", "tau_momentum", "tau_position"):
+        assert getattr(after_times, name) == pytest.approx(time * getattr(before_times, name), rel=1e-6), name
     assert {n.code for n in after.warnings} == {n.code for n in before.warnings}
 
 
@@ -144,7 +147,10 @@ def test_phase_space_keeps_its_probability(mass, rate, kelvin, barrier, place):
     """From light to heavy, from hardly damped to overdamped: ∫∫W = 1 and W ≥ 0, and the marginal is that of the equilibrium in the end."""
     thermal = BOLTZMANN * kelvin
     oscillation = np.sqrt(8.0 * max(barrier, 0.5) * thermal / mass)
-    well = lambda x: barrier * thermal * (x**2 - 1.0) ** 2  # noqa: E731
+
+    def well(x):
+        return barrier * thermal * (x**2 - 1.0) ** 2
+
     grid = ama.Grid(-1.8, 1.8, 90)
     equation = ama.FokkerPlanck(grid, mass, rate * oscillation * mass, potential=well, temperature=kelvin)
     found = equation.evolve(("gaussian", place, 0.3), np.linspace(0.0, 3.0, 7) / oscillation)

@@ -221,3 +221,34 @@ def test_a_box_that_does_not_change_changes_nothing(rng):
     centre[::4] = np.nan
     assert np.isnan(true_path(centre, boxes)[::4]).all()
     assert np.isfinite(np.delete(true_path(centre, boxes), np.s_[::4], axis=0)).all()
+
+
+def test_long_steps_that_image_flags_know_stay_whole(rng):
+    """An engine counts images itself: a particle that crosses a box and more between two frames has still gone all that way."""
+    edges = 3.0 * (1.0 + 0.01 * rng.normal(size=60))
+    boxes = edges[:, None, None] * np.eye(3)
+    steps = rng.normal(loc=2.5, scale=0.4, size=(60, 3))  # most of a box, past the middle of it
+    place, path, stored = np.full(3, 1.5), np.zeros((60, 3)), np.zeros((60, 3))
+    crossed = np.zeros(3)
+    for frame in range(60):
+        if frame:
+            moved = place * (edges[frame] / edges[frame - 1] - 1.0) + steps[frame]
+            path[frame] = path[frame - 1] + moved
+            place = place + moved
+            crossed += np.floor(place / edges[frame])
+            place = place % edges[frame]
+        stored[frame] = place + crossed * edges[frame]
+    found = true_path(stored, boxes)
+    assert np.abs(stored - stored[0] - path).max() > 0.1
+    np.testing.assert_allclose(found - found[0], path, atol=1e-9)
+
+
+def test_a_tilted_box_that_flips_moves_nothing(rng):
+    """LAMMPS and GROMACS replace a box that has tilted too far by an equivalent one, in between two frames."""
+    tilt = np.linspace(1.2, 1.8, 80)
+    boxes = np.stack([np.diag([3.0, 3.0, 3.0])] * 80)
+    boxes[:, 1, 0] = np.where(tilt > 1.5, tilt - 3.0, tilt)
+    walk = np.cumsum(rng.normal(loc=0.1, scale=0.05, size=(80, 1, 3)), axis=0) + 1.0
+    found = trajectory(wrapped(walk, boxes), boxes, chain(1)).order_parameters([0]).centre_of_mass
+    # what is left is the shear of the box itself, at most a tilt's change for every frame
+    assert np.abs(np.diff(found, axis=0) - np.diff(walk[:, 0], axis=0)).max() < 0.03

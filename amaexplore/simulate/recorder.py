@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..files import replacing, writable_target
 from ..order_parameters import OrderParameters
+from ..trajectory.frames import laid_out_as, refuse_elsewhere
 from ..trajectory.h5md import OWN_GROUP, open_growing, write_h5md
 from ..units import BOLTZMANN
 from .dynamics import Snapshot
@@ -284,23 +285,24 @@ def recorded_series(path):
     ------
     FormatError
     """
-    with _open(path) as file:
+    with _open(path) as file, laid_out_as("a recording of amaexplore", path):
+        refuse_elsewhere(file, path)
         group = file.get(OBSERVABLES)
         if group is None or "description" not in group.attrs:
             raise FormatError(f"{path} holds no series of a nanoparticle; expected the group {OBSERVABLES}.")
         facts = json.loads(group.attrs["description"])
         columns = {name: group[f"{name}/value"][()] for name in (*_SERIES, "temperature")}
         timestep = float(group["momentum/time"][()])
-    # a writer that was killed may have got further with one than with another
-    n_steps = min(map(len, columns.values()))
-    temperature = columns.pop("temperature")[:n_steps]
-    return OrderParameters(
-        time=timestep * np.arange(n_steps),
-        temperature=float(temperature.mean()) if n_steps else None,
-        typical_mass=facts["mass"] / facts["n_atoms"],
-        **{name: values[:n_steps] for name, values in columns.items()},
-        **facts,
-    )
+        # a writer that was killed may have got further with one than with another
+        n_steps = min(map(len, columns.values()))
+        temperature = columns.pop("temperature")[:n_steps]
+        return OrderParameters(
+            time=timestep * np.arange(n_steps),
+            temperature=float(temperature.mean()) if n_steps else None,
+            typical_mass=facts["mass"] / facts["n_atoms"],
+            **{name: values[:n_steps] for name, values in columns.items()},
+            **facts,
+        )
 
 
 def write_series(path, series, temperature=None):

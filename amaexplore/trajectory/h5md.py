@@ -5,6 +5,7 @@ residues, provenance) goes as JSON into the group ``parameters/amaexplore``, whi
 """
 
 import json
+import math
 
 import h5py
 import mdtraj
@@ -276,9 +277,7 @@ def write_h5md(trajectory, path):
     from .. import __version__
 
     arrays = [values for name in FIELDS if (values := getattr(trajectory, name)) is not None]
-    room = (
-        MARGIN + sum(int(np.prod(values.shape)) * values.dtype.itemsize for values in arrays) + 300 * trajectory.n_atoms
-    )
+    room = MARGIN + sum(values.dtype.itemsize * math.prod(values.shape) for values in arrays) + 300 * trajectory.n_atoms
     with replacing(path, room) as temporary, h5py.File(temporary, "w") as file:
         header = file.create_group("h5md")
         header.attrs["version"] = np.array([1, 1], dtype=np.int32)

@@ -124,14 +124,8 @@ def write_store(path, mark, source, facts, *, client=None, progress=None):
     wrapped = "positions" in source.fields and not facts.pop("is_unwrapped", False)
     unwrapper = Unwrapper.of(source, facts["topology"]) if wrapped else None
     edges = atom_edges(facts["topology"])
-    shape = {
-        "n_atoms": source.n_atoms,
-        "edges": edges,
-        "bounds": bounds,
-        "fields": source.fields,
-        "dtype": source.dtype,
-    }
-    with writing_sidecar(path, mark, **shape) as (layout, written):
+    place = {"n_atoms": source.n_atoms, "edges": edges, "bounds": bounds, "fields": source.fields}
+    with writing_sidecar(path, mark, **place, dtype=source.dtype) as (layout, written):
         job = BlockJob(layout, source, np.asarray(facts["masses"], dtype=float), unwrapper)
         if client is None:
             pieces = in_turn(job, bounds, progress)

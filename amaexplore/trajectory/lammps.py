@@ -5,7 +5,7 @@ flags ``ix iy iz``), so that they agree with what LAMMPS calls unwrapped and no 
 """
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -26,17 +26,9 @@ _COORDINATES = {  # columns -> (unwrapped by LAMMPS, scaled by the box)
 _IMAGES = ("ix", "iy", "iz")
 _TEXT_COLUMNS = {"element", "type", "typelabel"}
 _NUMBER_COLUMNS = {
-    "id",
-    "mol",
-    "mass",
-    "vx",
-    "vy",
-    "vz",
-    "fx",
-    "fy",
-    "fz",
+    *["id", "mol", "mass", "vx", "vy", "vz", "fx", "fy", "fz"],
     *_IMAGES,
-    *(name for names in _COORDINATES for name in names),
+    *chain.from_iterable(_COORDINATES),
 }
 
 

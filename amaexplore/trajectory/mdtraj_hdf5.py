@@ -87,8 +87,11 @@ def topology_from_hdf5(path):
     """The topology that such a file holds."""
     try:
         with h5py.File(path, "r") as file:
+            refuse_elsewhere(file, path)
             return _topology(file["topology"][0])
     except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
+        if isinstance(error, FormatError):
+            raise
         raise FormatError(
             f"The topology {path} cannot be read ({_reason(error)}); is it whole, and mdtraj's HDF5?"
         ) from None

@@ -544,9 +544,8 @@ def store_of(trajectory, progress=None):
     return store
 
 
-_asked: weakref.WeakKeyDictionary = (
-    weakref.WeakKeyDictionary()
-)  # trajectory -> how often order parameters were asked for
+# trajectory -> how often order parameters were asked for
+_asked: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 WORTH_A_STORE = 64 * 2**20  # bytes of data; below, the plain loop over frames is as fast as anyone can see
 
 

@@ -22,13 +22,10 @@ NET_FORCE_VANISHES = (
 )
 FEW_FRAMES = 50  # enough to see whether a sum over all atoms vanishes
 
-_temperatures: weakref.WeakKeyDictionary = (
-    weakref.WeakKeyDictionary()
-)  # trajectory -> (temperature, std) of all its atoms
-_zero_momentum: weakref.WeakKeyDictionary = (
-    weakref.WeakKeyDictionary()
-)  # trajectory -> whether its total momentum is zero
-_freedom: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # trajectory -> degrees of freedom per atom
+# trajectory -> (temperature, std) of all its atoms; whether its total momentum is zero; degrees of freedom per atom
+_temperatures: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_zero_momentum: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_freedom: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def measure_temperature(trajectory, subset):

@@ -62,15 +62,8 @@ def index_trr(path):
             if len(data) - place < _HEADER or data[place : place + len(_MAGIC)] != _MAGIC:
                 raise FormatError(_broken(path, place, len(times), len(data)))
             sizes = _SIZES.unpack_from(data, place + len(_MAGIC))
-            box, virial, pressure, x, v, f, atoms = (
-                sizes[2],
-                sizes[3],
-                sizes[4],
-                sizes[7],
-                sizes[8],
-                sizes[9],
-                sizes[10],
-            )
+            box, virial, pressure = sizes[2:5]
+            x, v, f, atoms = sizes[7:11]
             if max(box // 9, max(x, v, f) // (3 * atoms) if atoms else 0) == 8:
                 return None
             begin = place + _HEADER

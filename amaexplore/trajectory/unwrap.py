@@ -107,9 +107,11 @@ def true_path(centre, boxes):
     """The path of a centre of mass by its own steps, where the box changes.
 
     A particle that has crossed n boxes is stored n box vectors away from where it is in the box; when the box breathes,
-    that image moves by n times the change, although nothing did. The steps are therefore taken between places in the
-    box, by their shortest image in the box of the later frame, and summed (toroidal-view-preserving unwrapping: von
-    Bülow, Bullerjahn and Hummer, J. Chem. Phys. 153, 021101, 2020). In a box that does not change nothing changes.
+    that image moves by n times the change, although nothing did. This is taken off every step, so that what is summed
+    are steps between places in the box (toroidal-view-preserving unwrapping: von Bülow, Bullerjahn and Hummer, J. Chem.
+    Phys. 153, 021101, 2020). How many boxes a step crosses is what the positions say, so long steps that an engine's
+    image flags know stay whole. Where a tilted box flips to an equivalent one its vectors are others, and the shortest
+    image of the step is taken. In a box that does not change nothing changes.
 
     Parameters
     ----------
@@ -127,11 +129,14 @@ def true_path(centre, boxes):
     box = np.asarray(boxes[held], dtype=float)
     if not np.ptp(box, axis=0).any() or (np.linalg.det(box) == 0.0).any():
         return centre
-    inside = np.einsum("fi,fij->fj", centre[held], np.linalg.inv(box))
-    inside = np.einsum("fi,fij->fj", inside - np.floor(inside), box)
-    steps = minimum_image(np.diff(inside, axis=0), box[1:])
+    stored, inverse = centre[held], np.linalg.inv(box)
+    crossed = np.floor(np.einsum("fi,fij->fj", stored[:-1], inverse[:-1]))
+    steps = np.diff(stored, axis=0) - np.einsum("fi,fij->fj", crossed, np.diff(box, axis=0))
+    flips = (np.round(box[:-1] @ inverse[1:]) != np.eye(3)).any(axis=(1, 2))
+    if flips.any():
+        steps[flips] = minimum_image(steps[flips], box[1:][flips])
     path = centre.copy()
-    path[held] = centre[held][0] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    path[held] = stored[0] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
     return path
 
 
