@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ import numpy as np
 from ..errors import AmaError
 from ..files import write_text
 from ..units import BOLTZMANN
+
+fcntl = import_module("fcntl") if os.name == "posix" else None
 
 __all__ = ["compile_ahead", "exercise"]
 
@@ -44,6 +48,8 @@ def compile_ahead():
             [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # the end of a kernel ends all of its group; this goes on for the next page
+            start_new_session=True,
         )  # fmt: skip
     except OSError:
         # nowhere to note that it was done, or no second process: kernels compile when they are first called
@@ -109,8 +115,26 @@ def _stamp():
     return Path(platformdirs.user_cache_dir("amaexplore", appauthor=False)) / f"compiled-{digest}.txt"
 
 
-if __name__ == "__main__":
+@contextmanager
+def _one_at_a_time():
+    """Wait for another process that does the same, where the system has such locks; else both do it."""
+    if fcntl is None:
+        yield
+        return
+    with open(_stamp().with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main():
+    """Compile what is not compiled yet, and note that it was done."""
     if hasattr(os, "nice"):
         os.nice(19)
     _stamp().parent.mkdir(parents=True, exist_ok=True)
-    write_text(_stamp(), "\n".join(exercise()) + "\n")
+    with _one_at_a_time():
+        if not _stamp().exists():
+            write_text(_stamp(), "\n".join(exercise()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
