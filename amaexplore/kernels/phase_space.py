@@ -8,7 +8,7 @@ __all__ = ["eliminate", "step"]
 
 
 @kernel(fastmath=False)
-def eliminate(blocks, above, below, inverse, raising, carried):
+def eliminate(blocks, above, below, inverse, raising, carried, symmetric):
     """Eliminate from the highest even Hermite level downwards; S_e = blocks[e] − above[e] S_{e+1}⁻¹ below[e+1].
 
     Parameters
@@ -17,14 +17,18 @@ def eliminate(blocks, above, below, inverse, raising, carried):
         Of an even level to itself, and from the even level above and below it; ``blocks`` is overwritten by S.
     inverse, raising, carried : ndarray, shape (n_even, k, k)
         S_e⁻¹, above[e] S_{e+1}⁻¹ and S_e⁻¹ below[e].
+    symmetric : bool
+        Whether below[e+1] is above[e] transposed and each block its own transpose: a product a level is saved.
     """
     last = blocks.shape[0] - 1
     for e in range(last, -1, -1):
         if e < last:
-            blocks[e] -= np.dot(above[e], carried[e + 1])
             raising[e] = np.dot(above[e], inverse[e + 1])
+            blocks[e] -= np.dot(raising[e], below[e + 1])
         inverse[e] = np.linalg.inv(blocks[e])
-        if e > 0:
+        if e < last and symmetric:
+            carried[e + 1] = raising[e].T
+        if e > 0 and not symmetric:
             carried[e] = np.dot(inverse[e], below[e])
 
 

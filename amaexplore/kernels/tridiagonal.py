@@ -9,7 +9,7 @@ import numpy as np
 
 from .compile import kernel
 
-__all__ = ["count_below", "lowest_eigenvalues", "march", "schedule"]
+__all__ = ["below_zero", "count_below", "lowest_eigenvalues", "march", "schedule"]
 
 
 @kernel
@@ -63,6 +63,33 @@ def schedule(times, per_frame, smallest, spread, speed, relaxed):
             filled += 1
         frames[filled - 1] = k
     return steps[:filled].copy(), frames[:filled].copy()
+
+
+@kernel(fastmath=False)
+def below_zero(values):
+    """Of each row, the sum of what is below zero, as a positive number, and its lowest value over its highest.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_rows, n)
+
+    Returns
+    -------
+    negative, ratios : ndarray, shape (n_rows,)
+    """
+    negative, ratios = np.empty(values.shape[0]), np.empty(values.shape[0])
+    for r in range(values.shape[0]):
+        row = values[r]
+        low, high = row[0], row[0]
+        for i in range(row.shape[0]):
+            low, high = min(low, row[i]), max(high, row[i])
+        below = 0.0
+        if low < 0.0:
+            for i in range(row.shape[0]):
+                below -= min(row[i], 0.0)
+        negative[r] = below
+        ratios[r] = low / max(high, 1e-300)
+    return negative, ratios
 
 
 @kernel

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..kernels import cram
-from ..kernels.tridiagonal import march, schedule
+from ..kernels.tridiagonal import below_zero, march, schedule
 
 __all__ = ["partial_fractions", "propagate"]
 
@@ -58,12 +58,13 @@ def propagate(generator, start, times, scheme=None):
     tried = []
     for candidate in [wanted, *(other for other in ("radau", "euler") if other != wanted)]:
         values = _run(generator, start, times, candidate)
-        lowest = _lowest(values)
+        negative, ratios = below_zero(values)
+        lowest = float(ratios.min())
         if lowest >= -NEGATIVE or candidate == "euler":
             break
         tried.append(candidate)
     used = f"{candidate}, because {' and '.join(tried)} went negative" if tried else candidate
-    clipped = _clip(values, generator)
+    clipped = _clip(values, negative, generator.grid.width)
     return values, {"scheme": used, "lowest": lowest, "clipped": clipped}
 
 
@@ -84,8 +85,7 @@ def _run(generator, start, times, scheme):
     rest = start - equilibrium * (start.sum() * width)
     values = _deviation(generator, rest, times, scheme)
     # what rounding put into the sum of the deviation belongs to no density
-    values -= np.outer(values.sum(axis=1) * width, equilibrium)
-    values += equilibrium * (start.sum() * width)
+    values += np.multiply.outer((start.sum() - values.sum(axis=1)) * width, equilibrium)
     values[times == 0.0] = start
     return values
 
@@ -128,20 +128,15 @@ def _carried(generator):
     return spread, speed, 10.0 * length**2 / (4.0 * np.pi**2 * spread)
 
 
-def _lowest(values):
-    return float((values.min(axis=1) / np.maximum(values.max(axis=1), 1e-300)).min())
-
-
-def _clip(values, generator):
+def _clip(values, negative, width):
     """Set negative rounding to zero, keeping each frame's probability; returns the largest mass cut."""
-    width = generator.grid.width
-    negative = np.minimum(values, 0.0)
-    cut = -negative.sum(axis=1) * width
-    worst = float(cut.max())
-    if worst > 0.0:
-        totals = values.sum(axis=1)
-        np.maximum(values, 0.0, out=values)
-        sums = values.sum(axis=1)
-        touched = (cut > 0.0) & (sums > 0.0)
-        values[touched] *= (totals[touched] / sums[touched])[:, None]
-    return worst
+    (rows,) = np.nonzero(negative)
+    if len(rows) == 0:
+        return 0.0
+    touched = values[rows]
+    totals = touched.sum(axis=1)
+    np.maximum(touched, 0.0, out=touched)
+    sums = touched.sum(axis=1)
+    touched *= np.where(sums > 0.0, totals / np.where(sums > 0.0, sums, 1.0), 1.0)[:, None]
+    values[rows] = touched
+    return float(negative.max()) * width

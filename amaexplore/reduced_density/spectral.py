@@ -49,6 +49,8 @@ class Stepper:
         self.down = velocity * modes.down
         self.up = velocity * modes.up
         self.n_levels = n_levels
+        # a force that does work round a ring goes up and down the levels differently
+        self.symmetric = np.array_equal(modes.down[0], -modes.up[1].T)
         self.roots = np.sqrt(np.arange(n_levels + 1.0))[:, None]
         self.factors = {}
         k = self.damping.shape[1]
@@ -86,7 +88,7 @@ class Stepper:
         below = np.zeros_like(above)
         below[1:] = -(tau**2) * np.sqrt(n[1:] * (n[1:] - 1.0)) * self._pass_through(to_upper, odd[:-1], from_lower)
         inverse, raising, carried = (np.zeros_like(blocks) for _ in range(3))
-        eliminate(blocks, above, below, inverse, raising, carried)
+        eliminate(blocks, above, below, inverse, raising, carried, self.symmetric)
         return inverse, raising, carried, odd
 
     def _factors(self, tau):
