@@ -344,7 +344,9 @@ def order_parameters(trajectory, subset):
     Returns
     -------
     OrderParameters
-        Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there.
+        Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there. Where the
+        selection is several molecules on different sides of the periodic box, R is that of their whole, put together in the
+        first frame (see `Trajectory.made_whole`).
     """
     from .trajectory.store import store_when_useful
 
@@ -400,12 +402,13 @@ def _checked_subset(trajectory, subset):
 def _from_sums(trajectory, subset, sums, n_frames):
     """Order parameters from Σ m r, Σ m v and Σ F over the first frames."""
     from .trajectory.temperature import system_temperature, total_momentum_is_zero
-    from .trajectory.unwrap import true_path
+    from .trajectory.unwrap import true_path, with_assembly_whole
 
     mass = float(trajectory.masses[subset.indices].sum())
     if "positions" in sums:
         box = None if trajectory.box is None else trajectory.box[:n_frames]
-        sums["positions"] = true_path(sums["positions"] / mass, box)
+        centre = with_assembly_whole(sums["positions"] / mass, trajectory, subset)
+        sums["positions"] = true_path(centre, box)
     temperature, temperature_std = system_temperature(trajectory)
     return OrderParameters(
         time=trajectory.times[:n_frames],
