@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing import argon
 
 import amaexplore as ama
 from amaexplore.errors import FormatError
@@ -171,10 +172,42 @@ def test_tng_fields_at_their_own_strides(tmp_path):
     expected = 0.02 * trajectory.velocities[0]
     assert np.corrcoef(moved.ravel(), expected.ravel())[0, 1] > 0.9
     assert trajectory.order_parameters("all").temperature == pytest.approx(86.0, abs=3.0)
+
+
+def test_whole_frame_sets_of_a_cut_tng_are_read(tmp_path):
+    """The sample has two sets, of the MD steps below and from 491 on; its second begins at byte 151172."""
+    import mdtraj
+
+    from amaexplore.trajectory.tng_blocks import find_frame_sets
+
+    mdtraj.Trajectory(np.zeros((1, 1000, 3)), argon(1000)).save_pdb(str(tmp_path / "argon.pdb"))
+    path, given = tmp_path / "cut.tng", {"topology": tmp_path / "argon.pdb"}
     data = (DATA / "argon_uneven.tng").read_bytes()
-    (tmp_path / "cut.tng").write_bytes(data[: len(data) // 2])
-    with pytest.raises(FormatError, match=r"truncated or damaged|not a readable"):
-        ama.load(tmp_path / "cut.tng", topology=tmp_path / "argon.pdb")
+    path.write_bytes(data)
+    whole, sets = ama.load(path, **given), find_frame_sets(path)
+    assert (sets.starts, sets.ends, sets.n_steps, sets.has_rest) == (
+        (605, 151172),
+        (151172, len(data)),
+        (491, 502),
+        False,
+    )
+    flipped = bytearray(data)
+    flipped[155_000] ^= 1
+    for contents in (data[:-1], data[:156_300], data[:151_200], data[:151_172], flipped):
+        path.write_bytes(contents)
+        with pytest.raises(FormatError, match=r"frame 50 .*frames=slice\(0, 50\)"):
+            ama.load(path, **given)
+        with pytest.raises(FormatError, match=r"frames=slice\(0, 50\)"):
+            ama.stream_series(path, **given, select="index 0 to 99")
+        part = ama.load(path, **given, frames=slice(0, 50))
+        for name in ("times", "positions", "velocities", "box"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:50], err_msg=name)
+        streamed = ama.stream_series(path, **given, select="index 0 to 99", frames=slice(0, 50))
+        np.testing.assert_allclose(streamed.momentum, whole.order_parameters(range(100)).momentum[:50], rtol=1e-5)
+    for length in (151_171, 80_000, 700):  # not even the first set is whole
+        path.write_bytes(data[:length])
+        with pytest.raises(FormatError, match="truncated or damaged"):
+            ama.load(path, **given, frames=slice(0, 5))
 
 
 def test_namd_velocity_and_force_files_beside_positions(tmp_path, rng):

@@ -606,6 +606,12 @@ class ReaderSource:
         sources = open_files(files, topology, units=units)
         try:
             counts = tuple(source.count() for source in sources)
+            before = 0
+            for source, count in zip(sources, counts):
+                # a stop that is counted from the end means an end that is there
+                to_the_end = frames.stop is None or frames.stop < 0
+                source.refuse_rest(None if to_the_end else frames.stop - before)
+                before += count
         finally:
             for source in sources:
                 source.close()

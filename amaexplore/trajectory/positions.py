@@ -101,7 +101,7 @@ class DcdSource(FrameSource):
             raise FormatError(f"{path} is not a readable DCD file ({error}).") from None
         self._field, self._factor = _DCD_CONTENTS.get(path.suffix.lower(), ("positions", 0.1))
         super().__init__(path=path, n_atoms=header["natoms"], n_frames=len(self._file), fields=(self._field,))
-        self._stated, self._has_rest = _dcd_frames(path, self.n_atoms, self.n_frames, self._file.is_periodic)
+        self.stated, self.has_rest = _dcd_frames(path, self.n_atoms, self.n_frames, self._file.is_periodic)
         if self.n_frames == 0:
             raise FormatError(f"{path} holds no frames, or is truncated within the first.")
         self._first, self._stride = header["istart"], max(1, header["nsavc"])
@@ -117,9 +117,8 @@ class DcdSource(FrameSource):
             )
 
     def chunks(self, chosen):
-        if self._has_rest and (chosen.stop is None or chosen.stop > self.n_frames):
-            # the library hands on the whole frames of a file that was cut short without a word
-            raise damaged(self.path, self.n_frames, self._stated)
+        # the library hands on the whole frames of a file that was cut short without a word
+        self.refuse_rest(chosen.stop)
         frames = range(*chosen.indices(self.n_frames))
         size = frames_per_chunk(self.n_atoms, 1)
         for first in range(0, len(frames), size):
