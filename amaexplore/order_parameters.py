@@ -434,10 +434,24 @@ def _sums_over_frames(trajectory, subset):
     indices, masses = subset.indices, trajectory.masses[subset.indices]
     weights = {"positions": masses, "velocities": masses, "forces": np.ones(len(indices))}
     return {
-        name: weighted_sum(np.asarray(values), indices, weights[name])
+        name: _weighted_sum(np.asarray(values), indices, weights[name])
         for name in weights
         if (values := getattr(trajectory, name)) is not None
     }
+
+
+def _weighted_sum(values, indices, weights):
+    """`weighted_sum`, in pieces where the values are mapped from a file."""
+    from .trajectory.frames import frames_per_chunk
+    from .trajectory.memory import let_go, mapped_file
+
+    if mapped_file(values) is None or not values.flags.c_contiguous:
+        return weighted_sum(values, indices, weights)
+    size, sums = frames_per_chunk(values.shape[1], 1, values.itemsize), []
+    for first in range(0, len(values), size):
+        sums.append(weighted_sum(values[first : first + size], indices, weights))
+        let_go(values)
+    return np.concatenate(sums)
 
 
 def even_timestep(times):

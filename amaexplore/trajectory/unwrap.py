@@ -8,6 +8,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import InputError
 from .frames import frames_per_chunk
+from .memory import let_go
 
 __all__ = [
     "bonds_of",
@@ -112,6 +113,7 @@ def unwrapped(trajectory, in_place=False):
     for first in range(0, len(held), size):
         rows = held[first : first + size]
         before, images = _take_out(positions, rows, trajectory.box, before, images)
+        let_go(positions)
     return trajectory.replace(positions=positions)
 
 
