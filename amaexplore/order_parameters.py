@@ -344,7 +344,9 @@ def order_parameters(trajectory, subset):
     Returns
     -------
     OrderParameters
-        Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there.
+        Sums in double precision whatever the precision of the data. A frame that lacks a field is NaN there. Where the
+        selection is several molecules on different sides of the periodic box, R is that of their whole, put together in the
+        first frame (see `Trajectory.made_whole`).
     """
     from .trajectory.store import store_when_useful
 
@@ -400,12 +402,13 @@ def _checked_subset(trajectory, subset):
 def _from_sums(trajectory, subset, sums, n_frames):
     """Order parameters from Σ m r, Σ m v and Σ F over the first frames."""
     from .trajectory.temperature import system_temperature, total_momentum_is_zero
-    from .trajectory.unwrap import true_path
+    from .trajectory.unwrap import true_path, with_assembly_whole
 
     mass = float(trajectory.masses[subset.indices].sum())
     if "positions" in sums:
         box = None if trajectory.box is None else trajectory.box[:n_frames]
-        sums["positions"] = true_path(sums["positions"] / mass, box)
+        centre = with_assembly_whole(sums["positions"] / mass, trajectory, subset)
+        sums["positions"] = true_path(centre, box)
     temperature, temperature_std = system_temperature(trajectory)
     return OrderParameters(
         time=trajectory.times[:n_frames],
@@ -431,10 +434,24 @@ def _sums_over_frames(trajectory, subset):
     indices, masses = subset.indices, trajectory.masses[subset.indices]
     weights = {"positions": masses, "velocities": masses, "forces": np.ones(len(indices))}
     return {
-        name: weighted_sum(np.asarray(values), indices, weights[name])
+        name: _weighted_sum(np.asarray(values), indices, weights[name])
         for name in weights
         if (values := getattr(trajectory, name)) is not None
     }
+
+
+def _weighted_sum(values, indices, weights):
+    """`weighted_sum`, in pieces where the values are mapped from a file."""
+    from .trajectory.frames import frames_per_chunk
+    from .trajectory.memory import let_go, mapped_file
+
+    if mapped_file(values) is None or not values.flags.c_contiguous:
+        return weighted_sum(values, indices, weights)
+    size, sums = frames_per_chunk(values.shape[1], 1, values.itemsize), []
+    for first in range(0, len(values), size):
+        sums.append(weighted_sum(values[first : first + size], indices, weights))
+        let_go(values)
+    return np.concatenate(sums)
 
 
 def even_timestep(times):

@@ -323,14 +323,17 @@ def test_a_barostat_is_seen(rng):
     assert "changing_box" in ama.check(make(rng, box=boxes)).codes
 
 
-def test_a_particle_in_pieces_is_seen(rng):
+def test_a_particle_that_cannot_be_whole_is_seen(rng):
+    """A ball across the corner is put together without a word; a wire through the whole box has no ends."""
     ball = rng.uniform(-0.3, 0.3, (20, 3))
-    positions = np.tile(ball % 4.0, (200, 1, 1))
-    split = make(rng, positions=positions, box=4.0 * np.eye(3))
-    assert "particle_split" in ama.check(split, subset="all").codes
-    whole = split.made_whole("all")
-    assert np.ptp(whole.positions[0], axis=0).max() < 0.61
-    assert "particle_split" not in ama.check(whole, subset="all").codes
+    split = make(rng, positions=np.tile(ball % 4.0, (200, 1, 1)), box=4.0 * np.eye(3))
+    assert "particle_split" not in ama.check(split, subset="all").codes
+    wire = np.zeros((200, 20, 3))
+    wire[:, :, 0] = 0.2 * np.arange(20)
+    assert "particle_split" in ama.check(make(rng, positions=wire, box=4.0 * np.eye(3)), subset="all").codes
+    pair = np.zeros((200, 20, 3))
+    pair[:, 1:] = 2.0  # from the rest to the first atom it is as far in every direction
+    assert "particle_split" in ama.check(make(rng, positions=pair, box=4.0 * np.eye(3)), subset="all").codes
 
 
 def test_report_of_engine_files():

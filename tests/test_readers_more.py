@@ -1,9 +1,12 @@
 """TNG, GSD, DL_POLY HISTORY, and files of one run side by side."""
 
+import struct
 from pathlib import Path
 
+import mdtraj
 import numpy as np
 import pytest
+from fuzzing import argon
 
 import amaexplore as ama
 from amaexplore.errors import FormatError
@@ -127,8 +130,6 @@ def write_netcdf(path, rng_values, **fields):
 
 def test_amber_files_side_by_side(tmp_path, rng):
     """Positions, velocities (mdvel) and forces (mdfrc) in files of their own, as AMBER's ntwv and ntwf write them."""
-    import mdtraj
-
     x, v, f = rng.normal(size=(3, 5, 2, 3))
     times = np.arange(5) * 0.5
     write_netcdf(tmp_path / "md.nc", times, coordinates=x)
@@ -152,8 +153,6 @@ def test_amber_files_side_by_side(tmp_path, rng):
 
 def test_tng_fields_at_their_own_strides(tmp_path):
     """MDAnalysis refuses this file; each field is there where it was written, and nowhere else."""
-    import mdtraj
-
     topology = mdtraj.Topology()
     residue = topology.add_residue("AR", topology.add_chain())
     for _ in range(1000):
@@ -171,16 +170,44 @@ def test_tng_fields_at_their_own_strides(tmp_path):
     expected = 0.02 * trajectory.velocities[0]
     assert np.corrcoef(moved.ravel(), expected.ravel())[0, 1] > 0.9
     assert trajectory.order_parameters("all").temperature == pytest.approx(86.0, abs=3.0)
+
+
+def test_whole_frame_sets_of_a_cut_tng_are_read(tmp_path):
+    """The sample has two sets, of the MD steps below and from 491 on; its second begins at byte 151172."""
+    from amaexplore.trajectory.tng_blocks import find_frame_sets
+
+    mdtraj.Trajectory(np.zeros((1, 1000, 3)), argon(1000)).save_pdb(str(tmp_path / "argon.pdb"))
+    path, given = tmp_path / "cut.tng", {"topology": tmp_path / "argon.pdb"}
     data = (DATA / "argon_uneven.tng").read_bytes()
-    (tmp_path / "cut.tng").write_bytes(data[: len(data) // 2])
-    with pytest.raises(FormatError, match=r"truncated or damaged|not a readable"):
-        ama.load(tmp_path / "cut.tng", topology=tmp_path / "argon.pdb")
+    path.write_bytes(data)
+    whole, sets = ama.load(path, **given), find_frame_sets(path)
+    assert (sets.starts, sets.ends, sets.n_steps, sets.has_rest) == (
+        (605, 151172),
+        (151172, len(data)),
+        (491, 502),
+        False,
+    )
+    flipped = bytearray(data)
+    flipped[155_000] ^= 1
+    for contents in (data[:-1], data[:156_300], data[:151_200], data[:151_172], flipped):
+        path.write_bytes(contents)
+        with pytest.raises(FormatError, match=r"frame 50 .*frames=slice\(0, 50\)"):
+            ama.load(path, **given)
+        with pytest.raises(FormatError, match=r"frames=slice\(0, 50\)"):
+            ama.stream_series(path, **given, select="index 0 to 99")
+        part = ama.load(path, **given, frames=slice(0, 50))
+        for name in ("times", "positions", "velocities", "box"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:50], err_msg=name)
+        streamed = ama.stream_series(path, **given, select="index 0 to 99", frames=slice(0, 50))
+        np.testing.assert_allclose(streamed.momentum, whole.order_parameters(range(100)).momentum[:50], rtol=1e-5)
+    for length in (151_171, 80_000, 700):  # not even the first set is whole
+        path.write_bytes(data[:length])
+        with pytest.raises(FormatError, match="truncated or damaged"):
+            ama.load(path, **given, frames=slice(0, 5))
 
 
 def test_namd_velocity_and_force_files_beside_positions(tmp_path, rng):
     """Velocities in Å per 48.88821 fs (1/20.45483 ps), forces in kcal/mol/Å, in files that look like positions."""
-    import mdtraj
-
     topology = mdtraj.Topology()
     residue = topology.add_residue("AR", topology.add_chain())
     for _ in range(4):
@@ -196,3 +223,70 @@ def test_namd_velocity_and_force_files_beside_positions(tmp_path, rng):
     np.testing.assert_allclose(trajectory.positions, 0.1 * x, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(trajectory.velocities, 0.1 * 20.45483 * v, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(trajectory.forces, 41.84 * f, rtol=1e-5, atol=1e-5)
+
+
+def write_dcd(path, positions, fixed=(), cell=None, fourth=False, order="<"):
+    """A DCD file as CHARMM writes it, record by record; with fixed atoms, frames after the first hold the others only."""
+
+    def record(contents):
+        return struct.pack(f"{order}i", len(contents)) + contents + struct.pack(f"{order}i", len(contents))
+
+    n_frames, n_atoms, _ = positions.shape
+    control = [n_frames, 0, 10, 10 * n_frames, 0, 0, 0, 0, len(fixed), 0, cell is not None, fourth, *[0] * 7, 24]
+    head = bytearray(struct.pack(f"{order}20i", *control))
+    struct.pack_into(f"{order}f", head, 36, 0.02)  # the MD step in AKMA units
+    free = np.setdiff1d(np.arange(n_atoms), fixed)
+    records = [b"CORD" + bytes(head), struct.pack(f"{order}i", 1) + b" " * 80, struct.pack(f"{order}i", n_atoms)]
+    if len(fixed):
+        records.append((free + 1).astype(f"{order}i4").tobytes())
+    for number, frame in enumerate(positions):
+        moving = frame if number == 0 else frame[free]
+        if cell is not None:
+            records.append(np.array(cell, dtype=f"{order}f8").tobytes())
+        records += [np.ascontiguousarray(values).astype(f"{order}f4").tobytes() for values in moving.T]
+        if fourth:
+            records.append(np.full(len(moving), 7.5, dtype=f"{order}f4").tobytes())
+    path.write_bytes(b"".join(map(record, records)))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize("cell", [None, [30.0, 90.0, 31.0, 90.0, 90.0, 32.0]], ids=["no cell", "cell"])
+@pytest.mark.parametrize("kind", ["plain", "fixed", "fourth", "fixed and fourth"])
+def test_dcd_files_with_fixed_atoms_or_a_fourth_dimension(tmp_path, rng, kind, cell, order):
+    positions = rng.uniform(5, 6, (7, 6, 3))
+    fixed = [1, 4] if "fixed" in kind else []
+    positions[:, fixed] = positions[0, fixed]
+    path = write_dcd(tmp_path / "run.dcd", positions, fixed, cell, "fourth" in kind, order)
+    given = {"topology": tmp_path / "argon.pdb", "timestep": 1.0}
+    mdtraj.Trajectory(np.zeros((1, 6, 3)), argon(6)).save_pdb(str(given["topology"]))
+    for chosen in (slice(None), slice(3, 6), slice(2, None, 2), slice(6, 7)):
+        found = ama.load(path, **given, frames=chosen)
+        np.testing.assert_allclose(found.positions, positions[chosen] / 10, atol=1e-6)
+        if cell is not None:
+            np.testing.assert_allclose(np.diagonal(found.box, axis1=1, axis2=2)[0], [3.0, 3.1, 3.2])
+    data = path.read_bytes()
+    for cut in (3, 30, 60):
+        path.write_bytes(data[:-cut])
+        with pytest.raises(FormatError, match=r"truncated or damaged: frame 6 .*frames=slice\(0, 6\)"):
+            ama.load(path, **given)
+        part = ama.load(path, **given, frames=slice(0, 6))
+        np.testing.assert_allclose(part.positions, positions[:6] / 10, atol=1e-6)
+
+
+def test_dcd_files_whose_records_do_not_fit_are_refused(tmp_path, rng):
+    path, whole = tmp_path / "run.dcd", rng.uniform(5, 6, (7, 6, 3))
+    mdtraj.Trajectory(np.zeros((1, 6, 3)), argon(6)).save_pdb(str(tmp_path / "argon.pdb"))
+    data = write_dcd(path, whole, fixed=[1, 4]).read_bytes()
+    free = 92 + 92 + 12  # behind the head, the title and the number of atoms
+    for place, sentence in (
+        (free, "not a readable DCD"),
+        (free + 5, "no list of the free ones"),
+        (len(data) - 1, "frame 6 of 7"),
+    ):
+        damaged = bytearray(data)
+        damaged[place] ^= 64
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match=sentence) as caught:
+            ama.load(path, topology=tmp_path / "argon.pdb", timestep=1.0)
+        assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 
 import amaexplore as ama
 from amaexplore.errors import InputError
-from amaexplore.trajectory.unwrap import made_whole, minimum_image, true_path, unwrapped
+from amaexplore.trajectory.unwrap import images_of_assembly, made_whole, minimum_image, true_path, unwrapped
 
 CUBE = 3.0 * np.eye(3)
 TILTED = np.array([[3.0, 0.0, 0.0], [1.2, 2.8, 0.0], [-1.4, 1.3, 2.5]])
@@ -141,6 +141,151 @@ def test_an_assembly_is_put_together_by_its_contacts(box, rng):
     np.testing.assert_allclose(whole.positions - whole.positions[:1, :1], walk - walk[:1, :1], atol=1e-10)
     np.testing.assert_array_equal(whole.positions[:, 0], split.positions[:, 0])
     assert made_whole(whole, "all") is whole
+
+
+def random_assembly(rng, n_molecules, extent):
+    """Molecules of one to four atoms that grow out of each other, up to ``extent`` wide; positions and molecule of each atom."""
+    positions, molecules = [np.zeros(3)], [0]
+    while molecules[-1] < n_molecules:
+        start = positions[rng.integers(len(positions))] + 0.3 * unit_vector(rng)
+        size = rng.integers(1, 5)
+        atoms = start + np.arange(size)[:, None] * 0.12 * unit_vector(rng)
+        if (np.abs(atoms) < 0.5 * extent).all():
+            positions += list(atoms)
+            molecules += [molecules[-1] + 1] * size
+    return np.array(positions), np.array(molecules)
+
+
+def unit_vector(rng):
+    vector = rng.normal(size=3)
+    return vector / np.linalg.norm(vector)
+
+
+def bonded(molecules):
+    topology = mdtraj.Topology()
+    residue = topology.add_residue("MOL", topology.add_chain())
+    atoms = [topology.add_atom("C", mdtraj.element.carbon, residue) for _ in molecules]
+    for k in np.flatnonzero(np.diff(molecules) == 0):
+        topology.add_bond(atoms[k], atoms[k + 1])
+    return topology
+
+
+@pytest.mark.parametrize("extent", [1.2, 2.5], ids=["below half the box", "above half the box"])
+@pytest.mark.parametrize("box", [2 * CUBE, 2 * TILTED, 1.6 * DODECAHEDRON], ids=["cube", "tilted", "dodecahedron"])
+def test_an_assembly_of_molecules_is_whole_by_itself(box, extent, rng):
+    """Wherever it lies across the boundary, R is that of the whole, but for full box vectors of all of it."""
+    for _ in range(5):
+        shape, molecules = random_assembly(rng, 60, extent)
+        walk = shape + rng.normal(scale=3.0, size=3) + np.cumsum(rng.normal(scale=0.02, size=(6, 1, 3)), axis=0)
+        split = trajectory(wrapped(walk, np.broadcast_to(box, (6, 3, 3))), box, bonded(molecules))
+        centre = split.order_parameters("all").centre_of_mass
+        turns = (centre - walk.mean(axis=1)) @ np.linalg.inv(box)
+        np.testing.assert_allclose(turns, np.broadcast_to(np.round(turns[0]), turns.shape), atol=1e-9)
+        whole = made_whole(split, "all")
+        np.testing.assert_allclose(whole.positions.mean(axis=1), centre, atol=1e-9)
+        np.testing.assert_allclose(np.diff(whole.positions, axis=1), np.diff(walk, axis=1), atol=1e-9)
+
+
+def test_contacts_are_those_of_a_search_through_all_images(rng):
+    """An irregular cloud, larger than half of its box, against the minimum spanning tree of all shortest distances."""
+    found = 0
+    for _ in range(40):
+        cloud = np.concatenate([rng.normal(scale=0.25, size=(12, 3)) + 0.9 * k * unit_vector(rng) for k in range(4)])
+        fractional = (cloud + rng.normal(scale=3.0, size=3)) @ np.linalg.inv(TILTED)
+        stored = (fractional - np.floor(fractional)) @ TILTED
+        images = images_of_assembly(stored, TILTED, np.arange(48), bonded(np.arange(48)))
+        if images is not None:
+            found += 1
+            np.testing.assert_array_equal(images, images_by_tree(stored, TILTED))
+    assert found > 10
+
+
+def images_by_tree(positions, box):
+    """Prim's algorithm over shortest-image displacements, from the first atom on."""
+    steps = minimum_image(positions[None] - positions[:, None], box)
+    lengths = np.linalg.norm(steps, axis=2)
+    placed, whole = [0], {0: positions[0]}
+    while len(placed) < len(positions):
+        rest = [k for k in range(len(positions)) if k not in whole]
+        block = lengths[np.ix_(placed, rest)]
+        a, b = np.unravel_index(np.argmin(block), block.shape)
+        whole[rest[b]] = whole[placed[a]] + steps[placed[a], rest[b]]
+        placed.append(rest[b])
+    shifts = np.array([whole[k] for k in range(len(positions))]) - positions
+    return np.round(shifts @ np.linalg.inv(box)).astype(int)
+
+
+def test_bonds_outrank_contacts(rng):
+    """The ends of a chain longer than the box lie next to each other in the box: that is not where they are."""
+    shape = np.zeros((40, 3))
+    shape[:, 0] = 0.12 * np.arange(40)  # 4.7 nm in a box of 3
+    stored = wrapped(shape[None] + 0.05, np.broadcast_to(CUBE, (1, 3, 3)))
+    found = trajectory(stored, CUBE, chain(40))
+    ends = found.order_parameters([0, 1, 24, 25]).centre_of_mass[0]
+    np.testing.assert_allclose(ends, shape[[0, 1, 24, 25]].mean(axis=0) + 0.05, atol=1e-12)
+    loose = trajectory(stored, CUBE).order_parameters([0, 1, 24, 25]).centre_of_mass[0]
+    assert loose[0] == pytest.approx(ends[0] - 1.5)
+
+
+def test_two_far_parts_take_the_shorter_way(rng):
+    """Two blobs that fill more than half of the box, and a gap between them on either side."""
+    blob = rng.uniform(-0.5, 0.5, (150, 3))
+    for gap, turn in ((1.4, 0), (1.8, -1)):  # of 3.2 nm that are left over in a box of 6 with blobs of 1 and 1.8
+        second = rng.uniform(-0.9, 0.9, (600, 3)) + [0.5 + gap + 0.9, 0, 0]
+        stored = np.concatenate([blob, second])[None] + [1.0, 3.0, 3.0]
+        found = images_of_assembly(stored[0], 2 * CUBE, np.arange(750), bonded(np.arange(750)))
+        np.testing.assert_array_equal(found[:150], 0)
+        np.testing.assert_array_equal(found[150:], np.broadcast_to([turn, 0, 0], (600, 3)))
+
+
+@pytest.mark.parametrize("is_changing", [False, True], ids=["constant box", "changing box"])
+def test_in_memory_in_the_store_and_streamed_an_assembly_is_the_same(is_changing, rng, tmp_path):
+    shape, molecules = random_assembly(rng, 50, 3.5)
+    n_frames = 60
+    scale = 1.0 + (0.01 * rng.normal(size=n_frames) if is_changing else np.zeros(n_frames))
+    boxes = scale[:, None, None] * 2.0 * CUBE
+    walk = shape + np.cumsum(rng.normal(scale=0.05, size=(n_frames, 1, 3)), axis=0)
+    walk += np.cumsum(rng.normal(scale=0.01, size=walk.shape), axis=0) * (molecules[:, None] % 2)
+    velocities, forces = rng.normal(size=(2, *walk.shape))
+    split = ama.Trajectory.from_arrays(
+        positions=wrapped(walk, boxes), velocities=velocities, forces=forces, masses=rng.uniform(1, 20, len(shape)),
+        timestep=1.0, box=boxes, topology=bonded(molecules),
+    )  # fmt: skip
+    expected = made_whole(split, "all").order_parameters("all")
+    series = {"in memory": split.order_parameters("all")}
+    assert np.abs(split.positions[0].mean(axis=0) - made_whole(split, "all").positions[0].mean(axis=0)).max() > 0.1
+    split.store()
+    series["store"] = split.order_parameters("all")
+    split.save(tmp_path / "run.h5md")
+    series["sidecar"] = ama.ingest(tmp_path / "run.h5md").order_parameters("all")
+    series["streamed"] = ama.stream_series(tmp_path / "run.h5md", select="all")
+    for name, found in series.items():
+        tolerance = 1e-9 if name in ("in memory", "store") else 2e-5  # files are in single precision
+        np.testing.assert_allclose(found.centre_of_mass, expected.centre_of_mass, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(found.momentum, expected.momentum, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(found.net_force, expected.net_force, atol=1e-3, err_msg=name)
+
+
+def test_wrapped_files_of_an_assembly_read_alike(rng, tmp_path):
+    """The images of a wrapped file are taken out as it is read: in memory, into the store and on the way by."""
+    ball = rng.uniform(-0.4, 0.4, (60, 3)) + 0.05
+    walk = ball + np.cumsum(rng.normal(scale=0.05, size=(40, 1, 3)), axis=0)
+    stored = wrapped(walk, np.broadcast_to(CUBE, (40, 3, 3)))
+    file = mdtraj.Trajectory(stored, bonded(np.arange(60)), time=np.arange(40.0))
+    file.unitcell_vectors = np.broadcast_to(CUBE, (40, 3, 3))
+    file.save_xtc(str(tmp_path / "run.xtc"))
+    file[0].save_pdb(str(tmp_path / "run.pdb"))
+    files = tmp_path / "run.xtc", tmp_path / "run.pdb"
+    expected = walk.mean(axis=1)
+    for series in (
+        ama.load(*files).order_parameters("all"),
+        ama.ingest(*files).order_parameters("all"),
+        ama.stream_series(*files, select="all"),
+    ):
+        turns = (series.centre_of_mass - expected) / 3.0
+        np.testing.assert_allclose(turns, np.broadcast_to(np.round(turns[0]), turns.shape), atol=1e-3)
+        first = stored[0, 0] - walk[0, 0]  # the first atom stays where the file has it
+        np.testing.assert_allclose(series.centre_of_mass - expected, np.broadcast_to(first, (40, 3)), atol=2e-3)
 
 
 def test_a_particle_that_touches_its_image_is_refused():

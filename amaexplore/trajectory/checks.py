@@ -360,12 +360,12 @@ def _split_particle(view):
     trajectory, subset = view.trajectory, view.subset
     if subset is None or trajectory.box is None or trajectory.positions is None or subset.n_atoms > MOST_CONTACTS:
         return
-    shifts = split_images(trajectory, subset.indices)
-    if shifts is not None and shifts.any():
+    if split_images(trajectory, subset.indices) is None:
         yield Notice(
             "particle_split",
-            f"The particle lies across the periodic boundary in {len(np.unique(shifts, axis=0))} pieces, and nothing in the files holds "
-            "it together (bonds, image flags): R is off by a constant. Use trajectory.made_whole(selection).",
+            f"The {subset.n_atoms} atoms touch their own periodic images or lie apart by more than half the box, and nothing in the files "
+            "holds all of them together (bonds, image flags), so that no arrangement of images is whole: R is off by a constant, P and "
+            "F are not. Select one particle, or give a topology with bonds.",
         )
 
 

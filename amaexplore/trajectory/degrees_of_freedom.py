@@ -9,6 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .memory import let_go
+
 __all__ = ["degrees_of_freedom", "rigid_pairs"]
 
 BOND_REACH = 0.18  # nm; holds all bonds of hydrogen and C, N, O, and the H-H distance of rigid water
@@ -47,6 +49,7 @@ def rigid_pairs(trajectory, n_frames=20):
         distance = np.linalg.norm(_displacements(trajectory, frame, pairs), axis=1)
         same = np.abs(distance - reference) < RIGID * reference + blur
         pairs, reference = pairs[same], reference[same]
+    let_go(trajectory.positions)
     return pairs
 
 

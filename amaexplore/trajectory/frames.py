@@ -71,6 +71,10 @@ class FrameSource:
         Which fields the file holds, where its head tells.
     is_unwrapped : bool
         Positions need no unwrapping (image flags, or a file of our own).
+    has_rest : bool
+        After its whole frames the file has bytes that are none, or it states more frames: it was cut short.
+    stated : int or None
+        The number of frames that the file states, where that is more.
     facts : dict
         Further fields of `Trajectory` that the file states.
     notices : list of Notice
@@ -85,6 +89,8 @@ class FrameSource:
     topology_masses: np.ndarray | None = None
     fields: tuple | None = None
     is_unwrapped: bool = False
+    has_rest: bool = False
+    stated: int | None = None
     facts: dict = field(default_factory=dict)
     notices: list = field(default_factory=list)
 
@@ -103,6 +109,17 @@ class FrameSource:
         if self.n_frames is None:
             self.n_frames = sum(frames.n_frames for frames in self.chunks(slice(0, None, 1)))
         return self.n_frames
+
+    def refuse_rest(self, stop):
+        """Refuse to read on to frame ``stop`` (``None``: to the end) where the file was cut short before it.
+
+        Raises
+        ------
+        FormatError
+            It says how to read the frames that are whole.
+        """
+        if self.has_rest and (stop is None or stop > self.n_frames):
+            raise damaged(self.path, self.n_frames, self.stated)
 
     def position(self):
         """How far reading has come, from 0 to 1, where the number of frames is not known."""

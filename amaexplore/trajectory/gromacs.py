@@ -25,11 +25,10 @@ class GromacsTrr(FrameSource):
         except OSError as error:
             raise FormatError(f"{path} is not a readable TRR file ({error}).") from None
         super().__init__(path=path, n_atoms=self._file.n_atoms, n_frames=len(offsets))
-        self._has_rest = len(offsets) > 0 and path.stat().st_size > _end_of_frame(path, int(offsets[-1]))
+        self.has_rest = len(offsets) > 0 and path.stat().st_size > _end_of_frame(path, int(offsets[-1]))
 
     def chunks(self, chosen):
-        if self._has_rest and (chosen.stop is None or chosen.stop > self.n_frames):
-            raise damaged(self.path, self.n_frames)  # the library does not see a header that was cut short
+        self.refuse_rest(chosen.stop)  # the library does not see a header that was cut short
         frames = range(*chosen.indices(self.n_frames))
         size = frames_per_chunk(self.n_atoms)
         for first in range(0, len(frames), size):

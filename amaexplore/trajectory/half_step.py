@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import Notice
 from .degrees_of_freedom import rigid_pairs
+from .memory import frame_by_frame
 
 __all__ = ["MeasuredOffset", "measure_offset", "with_detected_offset"]
 
@@ -42,9 +43,10 @@ def measure_offset(trajectory):
     masses = trajectory.masses
     label, unit_mass = _rigid_units(trajectory)
     power, squares = np.empty(len(frames)), np.empty(len(frames))
-    for n, frame in enumerate(frames):
-        momentum = _summed(trajectory.velocities[frame] * masses[:, None], label, len(unit_mass))
-        force = _summed(trajectory.forces[frame].astype(float), label, len(unit_mass))
+    velocities, forces = (frame_by_frame(values, frames) for values in (trajectory.velocities, trajectory.forces))
+    for n, (velocity, force) in enumerate(zip(velocities, forces, strict=True)):
+        momentum = _summed(velocity * masses[:, None], label, len(unit_mass))
+        force = _summed(force.astype(float), label, len(unit_mass))
         power[n] = (momentum * force).sum(axis=1) @ unit_mass
         squares[n] = (force * force).sum(axis=1) @ unit_mass
     if not squares.sum() > 0:

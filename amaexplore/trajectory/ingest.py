@@ -136,7 +136,10 @@ def write_store(path, mark, source, facts, *, client=None, progress=None):
         times = np.concatenate([piece[0] for piece in pieces])
         boxes = np.concatenate([piece[1] for piece in pieces])
         _check_order(times, facts["files"])
-        written.update(facts, times=times, box=boxes if np.isfinite(boxes).all() and boxes.any() else None)
+        box = boxes if np.isfinite(boxes).all() and boxes.any() else None
+        if box is not None and "positions" in source.fields:
+            written["first_positions"] = first_positions(source, unwrapper).astype(source.dtype)
+        written.update(facts, times=times, box=box)
 
 
 def in_turn(job, bounds, progress):
@@ -344,27 +347,42 @@ class Unwrapper:
     positions: np.ndarray
     counts: np.ndarray = field(repr=False)
 
+    box: np.ndarray = field(repr=False)
+
     @classmethod
     def of(cls, source, topology):
         """From the beginning of a source and the bonds of its topology; ``None`` without periodic box."""
-        found = None
-        for start in range(0, source.n_frames, 16):
-            frames = source.block(start, min(start + 16, source.n_frames))
-            found = _first_positions(frames, source)
-            if found is not None:
-                break
-        positions, frame = found
-        box = frames.boxes[frame]
+        positions, box = _first_frame(source)
         if not np.isfinite(box).all() or not box.any():
             return None
         counts = np.zeros(positions.shape, dtype=np.int64)
         tilted = bool((box - box * np.eye(3)).any())
         whole_images(positions, box, np.linalg.inv(box), tilted, *_bonded(topology), counts)
-        return cls(positions, counts)
+        return cls(positions, counts, box)
 
     def start(self):
         """The state before the first frame."""
         return Images(self.positions.copy(), self.counts.copy())
+
+    @property
+    def whole(self):
+        """The positions with the images added."""
+        return self.positions + self.counts @ self.box
+
+
+def first_positions(source, unwrapper):
+    """Positions (n_atoms, 3) in the first frame of a source that has any, molecules whole."""
+    return _first_frame(source)[0] if unwrapper is None else unwrapper.whole
+
+
+def _first_frame(source):
+    """Positions as stored (n_atoms, 3), and the box, in the first frame that has positions."""
+    for start in range(0, source.n_frames, 16):
+        frames = source.block(start, min(start + 16, source.n_frames))
+        found = _first_positions(frames, source)
+        if found is not None:
+            return found[0], frames.boxes[found[1]]
+    raise InputError("No frame holds positions.")
 
 
 def _bonded(topology):
@@ -588,6 +606,12 @@ class ReaderSource:
         sources = open_files(files, topology, units=units)
         try:
             counts = tuple(source.count() for source in sources)
+            before = 0
+            for source, count in zip(sources, counts):
+                # a stop that is counted from the end means an end that is there
+                to_the_end = frames.stop is None or frames.stop < 0
+                source.refuse_rest(None if to_the_end else frames.stop - before)
+                before += count
         finally:
             for source in sources:
                 source.close()

@@ -1,13 +1,18 @@
 """How much memory may be used: half of what the machine has, or what ``AMAEXPLORE_MEMORY`` says."""
 
+import mmap
 import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError
 
-__all__ = ["memory_budget", "parse_size"]
+__all__ = ["frame_by_frame", "held_frames", "let_go", "mapped_file", "memory_budget", "parse_size"]
 
+PIECE = 2**24  # bytes of a mapped file between two times of letting go
+LARGE_PAGE = 2**21  # bytes that come along with the first that is read
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -39,6 +44,47 @@ def memory_budget():
     if wanted:
         return parse_size(wanted)
     return _memory_here() // 2
+
+
+def mapped_file(array):
+    """The memory map that an array is a view of, or ``None``: what is in it need not stay in memory."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "_mmap", None) or getattr(array, "base", None)
+    return array
+
+
+def let_go(array):
+    """Let the pages of an array that is mapped from a file leave this process; they are read again where they are needed.
+
+    Without this a pass over a large file would look like, and where memory is short be, the whole of it in memory.
+    """
+    mapped = mapped_file(array) if isinstance(array, np.ndarray) else None
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def held_frames(values):
+    """Which frames of a field (n_frames, n_atoms, 3) hold it: those whose first number is not NaN."""
+    if mapped_file(values) is None or not values.flags.c_contiguous:
+        return np.isfinite(values[:, 0, 0])
+    held = np.empty(len(values), dtype=bool)
+    size = max(1, PIECE // values[0].nbytes)
+    for first in range(0, len(values), size):
+        held[first : first + size] = np.isfinite(values[first : first + size, 0, 0])
+        let_go(values)
+    return held
+
+
+def frame_by_frame(values, frames):
+    """The frames of a field (n_frames, n_atoms, 3) one after the other, each let go after it has been used."""
+    size, passed = max(LARGE_PAGE, values.dtype.itemsize * int(np.prod(values.shape[1:]))), 0
+    for frame in frames:
+        yield values[frame]
+        passed += size
+        if passed > PIECE:
+            let_go(values)
+            passed = 0
+    let_go(values)
 
 
 def _memory_here():

@@ -8,7 +8,7 @@ import platformdirs
 
 from ..errors import FormatError, InputError, Notice
 from .frames import FIELDS, side_by_side
-from .memory import memory_budget
+from .memory import held_frames, let_go, memory_budget
 from .temperature import is_complete
 from .topologies import read_topology, topology_from_universe
 from .trajectory import Trajectory, plain_topology
@@ -337,6 +337,7 @@ class _Gathered:
                 self.arrays[name][: self.n_frames] = np.nan
             _check_values(values, name, self.n_frames, source.path)
             self.arrays[name][rows] = values
+            let_go(self.arrays[name])
         for name in self.arrays.keys() - frames.fields.keys():
             self.arrays[name][rows] = np.nan
         self.times = np.concatenate([self.times, frames.times])
@@ -481,7 +482,7 @@ def _assembled(gathered, identity, sources, timestep):
             )
         )
     for name, array in gathered.arrays.items():
-        lacking = int(np.isnan(array[:, 0, 0]).sum())
+        lacking = int((~held_frames(array)).sum())
         if lacking:
             notices.append(
                 Notice(

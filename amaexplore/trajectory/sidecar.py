@@ -37,7 +37,7 @@ __all__ = [
     "writing_sidecar",
 ]
 
-VERSION = 1
+VERSION = 2
 SUFFIX = ".ama.h5"
 PAGE = mmap.ALLOCATIONGRANULARITY
 ADVISED_ROWS = 1024  # at most so many rows are asked for ahead; beyond, plain reading ahead does as well
@@ -289,11 +289,14 @@ def _contiguous(group, name, shape, dtype):
 
 
 def _write_facts(file, facts):
-    """times, masses, box (or None), topology, and the remaining facts of `Trajectory` as JSON."""
+    """times, masses, box and first_positions (or None), topology, and the remaining facts of `Trajectory` as JSON."""
     file["times"], file["masses"] = facts.pop("times"), facts.pop("masses")
     box = facts.pop("box", None)
     if box is not None:
         file["box"] = box
+    first_positions = facts.pop("first_positions", None)
+    if first_positions is not None:
+        file["first_positions"] = first_positions
     file["topology"] = json.dumps(topology_document(facts.pop("topology")))
     facts["notices"] = [dict(code=n.code, message=n.message, severity=n.severity) for n in facts.get("notices", ())]
     file["facts"] = json.dumps(facts)
@@ -372,10 +375,12 @@ def _open_store(path):
                     f"{path} is not a complete sidecar of this version; make it again with amaexplore.ingest."
                 )
             masses, edges = file["masses"][()], file["edges"][()]
+            first_positions = file["first_positions"][()] if "first_positions" in file else None
             places = [_places(file["blocks"][str(number)]) for number in range(len(file["blocks"]))]
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return AtomStore(masses, edges, [_mapped_block(mapped, *place) for place in places], path=Path(path))
+        blocks = [_mapped_block(mapped, *place) for place in places]
+        return AtomStore(masses, edges, blocks, Path(path), first_positions)
 
 
 def _places(group):

@@ -134,13 +134,16 @@ class AtomStore:
         Consecutive in time, all with the same fields.
     path : Path or None
         The sidecar file that the rows are mapped from.
+    first_positions : ndarray, shape (n_atoms, 3), nm, or None
+        In the first frame that has positions: atom by atom from the rows of a file they would be slow to get.
     """
 
-    def __init__(self, masses, edges, blocks, path=None):
+    def __init__(self, masses, edges, blocks, path=None, first_positions=None):
         self.masses = np.ascontiguousarray(masses, dtype=float)
         self.edges = np.ascontiguousarray(edges, dtype=np.int64)
         self.blocks = tuple(blocks)
         self.path = path
+        self.first_positions = first_positions
         self.fields = tuple(name for name in FIELDS if name in self.blocks[0].rows)
         self._weights = {name: np.ones(len(masses)) if name == "forces" else self.masses for name in self.fields}
         rows = next(iter(self.blocks[0].rows.values()))

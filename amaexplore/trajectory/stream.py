@@ -8,9 +8,9 @@ import numpy as np
 from ..errors import InputError
 from ..kernels.store import accumulate
 from ..order_parameters import OrderParameters
-from .ingest import BlockJob, Unwrapper, block_bounds, in_turn, open_source, slabs_of
+from .ingest import BlockJob, Unwrapper, block_bounds, first_positions, in_turn, open_source, slabs_of
 from .store import FIELDS, atom_edges, padded
-from .unwrap import true_path
+from .unwrap import true_path, with_images
 
 __all__ = ["stream_series"]
 
@@ -58,7 +58,9 @@ def stream_series(files, topology=None, select=None, *, client=None, progress=No
     if "positions" in sums:
         boxes = [piece[1]["box"] for piece in pieces]
         box = None if any(one is None for one in boxes) else np.concatenate(boxes)
-        sums["positions"] = true_path(sums["positions"] / subset.mass, box)
+        here = first_positions(source, unwrapper)[subset.indices]
+        centre = with_images(sums["positions"] / subset.mass, here, box, subset, facts["topology"])
+        sums["positions"] = true_path(centre, box)
     return OrderParameters(
         time=times,
         mass=subset.mass,

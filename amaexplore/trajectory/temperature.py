@@ -6,6 +6,7 @@ import numpy as np
 
 from ..units import BOLTZMANN
 from .degrees_of_freedom import degrees_of_freedom
+from .memory import frame_by_frame, let_go
 
 __all__ = [
     "host_is_missing",
@@ -105,8 +106,7 @@ def _twice_kinetic_energy(trajectory, indices, frames):
     masses = trajectory.masses[indices]
     whole = len(indices) == trajectory.n_atoms
     energy = np.empty(len(frames))
-    for n, frame in enumerate(frames):
-        velocities = trajectory.velocities[frame]
+    for n, velocities in enumerate(frame_by_frame(trajectory.velocities, frames)):
         velocities = velocities if whole else velocities[indices]
         energy[n] = np.einsum("ij,ij->i", velocities, velocities, dtype=float) @ masses
     return energy
@@ -183,6 +183,7 @@ def net_force_fraction(trajectory):
     if len(frames) == 0 or trajectory.n_atoms < 2:
         return None
     forces = trajectory.forces[frames].astype(float)
+    let_go(trajectory.forces)
     own = np.sqrt((forces**2).sum(axis=(1, 2)).mean())
     if own == 0:
         return None
@@ -203,6 +204,7 @@ def total_momentum(trajectory):
     if len(frames) == 0:
         return np.empty((0, 3)), 0.0
     velocities = trajectory.velocities[frames].astype(float)
+    let_go(trajectory.velocities)
     momentum = np.einsum("i,fij->fj", trajectory.masses, velocities)
     twice_energy = np.einsum("i,fij,fij->f", trajectory.masses, velocities, velocities).mean()
     return momentum, float(np.sqrt(trajectory.masses.sum() * twice_energy / trajectory.n_atoms))

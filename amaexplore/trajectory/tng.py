@@ -1,10 +1,13 @@
 """GROMACS TNG, read with pytng (extra ``formats``): each field at its own stride."""
 
+import tempfile
+from bisect import bisect_right
+
 import numpy as np
 
 from ..errors import FormatError
 from .frames import Frames, FrameSource, damaged, frames_per_chunk
-from .tng_blocks import check_blocks
+from .tng_blocks import copy_frame_sets, find_frame_sets
 
 __all__ = ["TngSource"]
 
@@ -27,23 +30,43 @@ class TngSource(FrameSource):
             raise FormatError(
                 f"Reading {path} needs the pytng package: pip install 'amaexplore[formats]', or convert it with 'gmx trjconv -o x.trr'."
             ) from None
-        check_blocks(path)
+        self._library = pytng
+        self._sets = find_frame_sets(path)
+        self._file = self._copy = None
+        self._n_opened = 0
         try:
-            self._file = pytng.TNGFileIterator(str(path), "r")
+            self._open(path, 1)
             strides = self._file.block_strides
         except Exception as error:  # pytng has no error class of its own
+            self.close()
             raise FormatError(f"{path} is not a readable TNG file ({error}).") from None
         self._strides = {name: strides[block] for name, (block, _) in _BLOCKS.items() if strides.get(block, 0) > 0}
         self._box_stride = strides.get(_BOX, 0)
         if not self._strides:
+            self.close()
             raise FormatError(f"{path} holds no positions, velocities or forces (it holds {', '.join(strides)}).")
         # the library's own counts of frames are one too small for some files
-        last = self._file.n_steps
+        last = self._sets.n_steps[-1] if self._sets.has_rest else self._file.n_steps
         self._steps = np.unique(np.concatenate([np.arange(0, last, stride) for stride in self._strides.values()]))
-        super().__init__(path=path, n_atoms=self._file.n_atoms, n_frames=len(self._steps))
+        super().__init__(path=path, n_atoms=self._file.n_atoms, n_frames=len(self._steps), has_rest=self._sets.has_rest)
+
+    def _open(self, path, n_sets):
+        """Open the file; where it was cut short, a temporary copy of so many of its whole frame sets."""
+        if self._file is not None and (not self._sets.has_rest or n_sets <= self._n_opened):
+            return
+        self.close()
+        if self._sets.has_rest:
+            # the library would look for what is not there any more
+            self._copy = tempfile.NamedTemporaryFile(suffix=".tng")  # noqa: SIM115 (`close` closes it)
+            copy_frame_sets(path, self._sets, n_sets, self._copy)
+        self._file = self._library.TNGFileIterator(str(path) if self._copy is None else self._copy.name, "r")
+        self._n_opened = n_sets
 
     def chunks(self, chosen):
+        self.refuse_rest(chosen.stop)
         frames = range(*chosen.indices(self.n_frames))
+        if frames and self.has_rest:
+            self._open(self.path, 1 + bisect_right(self._sets.n_steps, int(self._steps[frames[-1]])))
         size = frames_per_chunk(self.n_atoms)
         for first in range(0, len(frames), size):
             yield self._read(frames[first : first + size])
@@ -75,4 +98,8 @@ class TngSource(FrameSource):
         return Frames(times, fields, box if box.any() else None, steps)
 
     def close(self):
-        self._file._close()
+        if self._file is not None:
+            self._file._close()
+        if self._copy is not None:
+            self._copy.close()
+        self._file = self._copy = None

@@ -7,6 +7,7 @@ import mdtraj
 import numpy as np
 
 from ..errors import InputError, MissingFieldError, Notice
+from .memory import held_frames
 
 __all__ = ["Trajectory"]
 
@@ -206,7 +207,7 @@ class Trajectory:
             if values is None:
                 present[name] = np.zeros(self.n_frames, dtype=bool)
             else:
-                present[name] = np.isfinite(values[:, 0, 0])
+                present[name] = held_frames(values)
         return present
 
     def require(self, name):

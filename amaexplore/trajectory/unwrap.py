@@ -1,14 +1,27 @@
 """Periodic images taken out: molecules made whole by their bonds, then no jumps from frame to frame."""
 
+import weakref
+
 import numpy as np
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
-from scipy.spatial import cKDTree
+from scipy.sparse.csgraph import connected_components
 
 from ..errors import InputError
 from .frames import frames_per_chunk
+from .memory import let_go
 
-__all__ = ["bonds_of", "inverse_boxes", "made_whole", "minimum_image", "split_images", "true_path", "unwrapped"]
+__all__ = [
+    "bonds_of",
+    "images_of_assembly",
+    "inverse_boxes",
+    "made_whole",
+    "minimum_image",
+    "split_images",
+    "true_path",
+    "unwrapped",
+    "with_assembly_whole",
+    "with_images",
+]
 
 
 def minimum_image(displacements, box):
@@ -100,6 +113,7 @@ def unwrapped(trajectory, in_place=False):
     for first in range(0, len(held), size):
         rows = held[first : first + size]
         before, images = _take_out(positions, rows, trajectory.box, before, images)
+        let_go(positions)
     return trajectory.replace(positions=positions)
 
 
@@ -191,12 +205,18 @@ def _neighbours(pairs, n_atoms):
 
 # -- assemblies without bonds -------------------------------------------------------------------------
 
+NEAR = 0.35  # nm; more than a contact, so that mostly the first try connects
+FARTHER = 1.25  # how much farther is looked for contacts from one try to the next
+MOST_ATOMS = 100_000  # whose contacts are looked for
+MOST_PAIRS = 200_000_000  # that are looked at for them: some tenths of a second
+
 
 def made_whole(trajectory, subset):
     """The trajectory with a particle that is not held together by bonds put in one piece.
 
-    In the first frame its atoms are joined by the minimum spanning tree of their shortest-image distances, its first
-    atom staying where it is; each atom keeps its image from then on.
+    In the first frame its molecules (without bonds: its atoms) are joined in the images in which they touch, its first
+    atom staying where it is; each atom keeps its image from then on. The order parameters of a selection do the same by
+    themselves; this moves the atoms as well.
 
     Parameters
     ----------
@@ -211,7 +231,7 @@ def made_whole(trajectory, subset):
     Raises
     ------
     InputError
-        The particle touches its own periodic image, so that no arrangement is "whole".
+        The particle touches its own periodic image, or has gaps larger than half the box, so that no arrangement is "whole".
     """
     if trajectory.box is None or trajectory.positions is None:
         return trajectory
@@ -219,8 +239,8 @@ def made_whole(trajectory, subset):
     shifts = split_images(trajectory, indices)
     if shifts is None:
         raise InputError(
-            f"The {len(indices)} atoms touch their own periodic images (the particle spans the box, or is larger than half of it), so "
-            "no arrangement of images is whole; give a topology with bonds, or image flags."
+            f"The {len(indices)} atoms touch their own periodic images or lie apart by more than half the box, so that no arrangement "
+            "of images is whole; give a topology with bonds, or image flags."
         )
     if not shifts.any():
         return trajectory
@@ -235,59 +255,186 @@ def split_images(trajectory, indices):
     Returns
     -------
     ndarray of int, or None
-        ``None`` when the particle touches its own image.
+        ``None`` when no arrangement is whole, see `images_of_assembly`.
     """
     frame = int(np.argmax(trajectory.frames_with["positions"]))
-    box = np.array(trajectory.box[frame], dtype=float)
+    positions = _positions_at(trajectory, frame, indices)
+    return images_of_assembly(positions, trajectory.box[frame], indices, trajectory.topology)
+
+
+def with_assembly_whole(centre, trajectory, subset):
+    """The centre of mass of a particle, as if its molecules had been put together in the first frame.
+
+    Parameters
+    ----------
+    centre : ndarray, shape (n_frames, 3), nm
+        Of the atoms as they are in the trajectory, over its first frames.
+    trajectory : Trajectory
+    subset : AtomSubset
+
+    Returns
+    -------
+    ndarray, shape (n_frames, 3)
+        Other by Σ m_i n_i θ_i / m box vectors, where n_i are those of `split_images`; the same one where these are zero,
+        or where no arrangement is whole.
+    """
+    if trajectory.box is None:
+        return centre
+    return _moved(centre, split_images(trajectory, subset.indices), subset, trajectory.box[: len(centre)])
+
+
+def with_images(centre, positions, boxes, subset, topology):
+    """The same, from the positions (n_chosen, 3) of the particle in the first frame that has any."""
+    held = np.flatnonzero(np.isfinite(centre).all(axis=1))
+    if boxes is None or not len(held) or not np.isfinite(boxes).all():
+        return centre
+    return _moved(centre, images_of_assembly(positions, boxes[held[0]], subset.indices, topology), subset, boxes)
+
+
+def _moved(centre, shifts, subset, boxes):
+    if shifts is None or not shifts.any():
+        return centre
+    return centre + np.einsum("i,fij->fj", subset.masses[subset.indices] @ shifts / subset.mass, boxes)
+
+
+def _positions_at(trajectory, frame, indices):
+    """Positions (n_chosen, 3) in a frame; from the store where that keeps those of the first frame at hand."""
+    from .store import ready_store
+
+    store = ready_store(trajectory)
+    if store is not None and store.first_positions is not None:
+        return store.first_positions[indices].astype(float)
+    return np.asarray(trajectory.positions[frame, indices], dtype=float)
+
+
+def images_of_assembly(positions, box, indices, topology):
+    """Box vectors to add to each atom of a particle to make it whole, its first atom staying where it is.
+
+    Molecules are whole already, by their bonds, and move as a whole. What fits into half of the box is put there. Of
+    anything larger, all that lies within the shortest reach that connects it (from 0.35 nm on, in steps of a quarter) is
+    joined in the image in which it touches.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n_chosen, 3), nm
+        In one frame.
+    box : ndarray, shape (3, 3), nm
+        A box of zeros means no periodicity.
+    indices : ndarray of int, shape (n_chosen,)
+    topology : mdtraj.Topology
+
+    Returns
+    -------
+    ndarray of int, shape (n_chosen, 3), or None
+        ``None`` when the particle touches its own image, has gaps larger than half the box, or more than 100,000 atoms that
+        fill more than half of it.
+    """
+    box = np.asarray(box, dtype=float)
+    nothing = np.zeros((len(indices), 3), dtype=int)
     if len(indices) < 2 or not box.any():
-        return np.zeros((len(indices), 3), dtype=int)
-    positions = trajectory.positions[frame, indices].astype(float)
-    pairs, images, lengths = _close_pairs(positions, box)
-    n_atoms = len(indices)
-    tree = minimum_spanning_tree(coo_array((lengths, pairs.T), shape=(n_atoms, n_atoms)).tocsr()).tocoo()
-    longest = tree.data.max(initial=0.0)
-    image_of = {(int(a), int(b)): image for (a, b), image in zip(pairs, images)}
-    order, parents = breadth_first_order(tree, 0, directed=False)
-    shifts = np.zeros((n_atoms, 3), dtype=int)
-    for atom in order[1:].tolist():
-        parent = int(parents[atom])
-        forward = (parent, atom) in image_of
-        image = image_of[(parent, atom)] if forward else -image_of[(atom, parent)]
-        shifts[atom] = shifts[parent] + image
-    # whole only if every contact as short as those of the tree agrees with it
-    close = lengths <= longest * (1.0 + 1e-9)
-    agrees = shifts[pairs[close, 1]] - shifts[pairs[close, 0]] == images[close]
-    return shifts if agrees.all() and len(order) == n_atoms else None
+        return nothing
+    fractional = positions @ inverse_boxes(box[np.newaxis])[0]
+    if _fits(np.ptp(fractional, axis=0), box):
+        return nothing
+    molecules = _molecules(topology)[indices]
+    compact = _gathered(fractional)
+    if _fits(np.ptp(fractional + compact, axis=0), box) and _keeps(molecules, compact):
+        return compact - compact[0]
+    if len(indices) > MOST_ATOMS:
+        return None
+    return _joined_by_contacts(fractional, box, molecules)
 
 
-def _close_pairs(positions, box):
-    """Pairs (i, j) nearer than a reach that connects all atoms, the image of j next to i, and their distances."""
-    n_atoms = len(positions)
-    fractional = positions @ np.linalg.inv(box)
-    cells = np.floor(fractional).astype(int)
+def _fits(extent, box):
+    """Whether displacements that are not longer, in units of box vectors, are shortest images of themselves."""
+    if _is_rectangular(box):
+        return bool((extent < 0.5).all())
+    return bool(extent @ np.linalg.norm(box, axis=1) < 0.5 * _widths(box).min())
+
+
+def _widths(box):
+    return 1.0 / np.linalg.norm(np.linalg.inv(box), axis=0)
+
+
+def _gathered(fractional):
+    """Turns that bring atoms next to each other: the box is cut where, along each vector, its largest gap is."""
+    turns = -np.floor(fractional).astype(int)
+    inside = fractional + turns
+    for axis in range(3):
+        values = np.sort(inside[:, axis])
+        gaps = np.diff(values, append=values[0] + 1.0)
+        widest = int(np.argmax(gaps))
+        turns[inside[:, axis] > values[widest], axis] -= 1
+    return turns
+
+
+def _keeps(molecules, turns):
+    """Whether the atoms of each molecule are moved alike."""
+    _, first, member = np.unique(molecules, return_index=True, return_inverse=True)
+    return bool((turns == turns[first][member]).all())
+
+
+def _joined_by_contacts(fractional, box, molecules):
+    from ..kernels.assembly import join_contacts
+
+    _, first, member = np.unique(molecules, return_index=True, return_inverse=True)
+    cells = np.floor(fractional).astype(np.int64)
     inside = (fractional - cells) @ box
-    widths = 1.0 / np.linalg.norm(np.linalg.inv(box), axis=0)
-    reach = 0.35  # nm; more than a contact, so that mostly the first try connects
-    shells = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    while True:
-        reach = min(reach, 0.999 * widths.min())
-        near_pairs, near_images, near_lengths = [], [], []
-        home = cKDTree(inside)
-        for shell in shells:
-            found = home.sparse_distance_matrix(cKDTree(inside + shell @ box), reach, output_type="coo_matrix")
-            keep = found.row < found.col
-            near_pairs.append(np.stack([found.row[keep], found.col[keep]], axis=1))
-            near_images.append(np.broadcast_to(shell, (keep.sum(), 3)))
-            near_lengths.append(found.data[keep])
-        pairs, images = np.concatenate(near_pairs), np.concatenate(near_images)
-        lengths = np.maximum(np.concatenate(near_lengths), 1e-12)
-        # of several images of one pair the nearest
-        order = np.lexsort((lengths, pairs[:, 1], pairs[:, 0]))
-        pairs, images, lengths = pairs[order], images[order], lengths[order]
-        first = np.ones(len(pairs), dtype=bool)
-        first[1:] = (np.diff(pairs, axis=0) != 0).any(axis=1)
-        pairs, images, lengths = pairs[first], images[first], lengths[first]
-        links = coo_array((np.ones(len(pairs)), pairs.T), shape=(n_atoms, n_atoms))
-        if connected_components(links, directed=False)[0] == 1 or reach >= 0.999 * widths.min():
-            return pairs, images - (cells[pairs[:, 1]] - cells[pairs[:, 0]]), lengths
-        reach *= 1.5
+    # pieces to begin with are molecules, whose atoms are in the images that their bonds say
+    parents = first[member].astype(np.int64)
+    turns = cells - cells[parents]
+    n_pieces = len(first)
+    widths = _widths(box)
+    farthest = 0.5 * widths.min()
+    reach = min(NEAR, farthest)
+    while n_pieces > 1:
+        # finer cells than atoms would only be empty
+        most_cells = max(1, int(np.cbrt(len(inside))))
+        counts = np.clip(np.floor(widths / reach).astype(np.int64), 1, 4 * most_cells)
+        order, starts = _in_cells(fractional - cells, counts)
+        found = join_contacts(
+            inside, box, counts, order, starts, molecules.astype(np.int64), reach, parents, turns, MOST_PAIRS
+        )
+        if found < 0:
+            return None
+        n_pieces -= found
+        if n_pieces > 1 and reach >= farthest:
+            return None
+        reach = min(FARTHER * reach, farthest)
+    return _turns_from_first(parents, turns) - cells + cells[0]
+
+
+def _in_cells(fractional, counts):
+    """Atoms sorted by cell, and where each cell begins among them."""
+    place = np.minimum((fractional * counts).astype(np.int64), counts - 1)
+    cell = (place[:, 0] * counts[1] + place[:, 1]) * counts[2] + place[:, 2]
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], np.arange(counts.prod() + 1))
+    return order.astype(np.int64), starts.astype(np.int64)
+
+
+def _turns_from_first(parents, turns):
+    """Box vectors from the first atom to each, where all are in one piece."""
+    parents, turns = parents.copy(), turns.copy()
+    while (parents[parents] != parents).any():
+        turns += turns[parents]
+        parents = parents[parents]
+    return turns - turns[0]
+
+
+_molecules_of: dict[int, tuple] = {}  # identity of a topology -> its number of bonds and molecules, until it goes
+
+
+def _molecules(topology):
+    """The bonded molecule of each atom, shape (n_atoms,)."""
+    if not topology.n_bonds:
+        return np.arange(topology.n_atoms)
+    known = _molecules_of.get(id(topology))
+    if known is None or known[0] != (topology.n_atoms, topology.n_bonds):
+        pairs = bonds_of(topology)
+        shape = (topology.n_atoms, topology.n_atoms)
+        molecules = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=shape), directed=False)[1]
+        if known is None:
+            weakref.finalize(topology, _molecules_of.pop, id(topology), None)
+        known = _molecules_of[id(topology)] = (topology.n_atoms, topology.n_bonds), molecules
+    return known[1]

@@ -44,6 +44,7 @@ def _compile(steps):
 
 def _steps():
     """Calls with next to no data, of the types that trajectories in single precision have."""
+    from ..kernels.assembly import join_contacts
     from ..kernels.order_parameters import weighted_sum
     from ..kernels.store import accumulate, expand_plan, fill_rows, plan_levels
     from .store import prefix_rows, read_only
@@ -61,4 +62,16 @@ def _steps():
         lambda: expand_plan(change, edges, levels),
         lambda: fill_rows(values.reshape(4, -1), np.zeros((2, 3, 16), dtype=np.float32), 0, 0, 2),
         lambda: prefix_rows(rows, ones, edges),
+        lambda: join_contacts(
+            np.zeros((2, 3)),
+            np.eye(3),
+            np.ones(3, dtype=np.int64),
+            chosen,
+            np.array([0, 2]),
+            chosen,
+            0.1,
+            chosen.copy(),
+            np.zeros((2, 3), dtype=np.int64),
+            100,
+        ),
     ]

@@ -26,11 +26,10 @@ class XtcSource(FrameSource):
                 f"{path} is not a readable XTC file, or is truncated or damaged: not even its first frame can be read."
             )
         super().__init__(path=path, n_atoms=n_atoms, n_frames=n_frames, fields=("positions",))
-        self._has_rest = not is_whole
+        self.has_rest = not is_whole
 
     def chunks(self, chosen):
-        if self._has_rest and (chosen.stop is None or chosen.stop > self.n_frames):
-            raise damaged(self.path, self.n_frames)
+        self.refuse_rest(chosen.stop)
         frames = range(*chosen.indices(self.n_frames))
         if not frames:
             return
