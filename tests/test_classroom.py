@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from amaexplore import InputError
+from amaexplore import InputError, theta
 from amaexplore.classroom import EXERCISES, Exercise, grade
 
 
@@ -66,6 +66,18 @@ def test_guessing_does_not_pass():
     truths = np.array([exercise.truth(student)["friction"] for student in range(200)])
     guess = np.median(truths)
     assert np.mean(np.abs(guess / truths - 1.0) < exercise.questions["friction"].tolerance) < 0.5
+
+
+def test_the_common_error_does_not_pass():
+    # reading ζ at the maximum of ∫⟨FF⟩ is what the exercise warns of
+    exercise = EXERCISES["plateau"]
+    passed = 0
+    for student in range(6):
+        task = exercise.variant(student)
+        task.predict(maximum="right")
+        top = theta(task.data, estimator="maximum").friction
+        passed += task.check(friction=top).right["friction"]
+    assert passed <= 1
 
 
 def test_a_class_is_graded():

@@ -22,6 +22,7 @@ EXPECTED = [
     "07_theory_against_md",
     "08_the_derivation",
     "09_your_own_data",
+    "10_classroom",
 ]
 
 
