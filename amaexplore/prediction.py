@@ -24,6 +24,7 @@ FREE_WIDTHS = 5.0  # final standard deviations on either side of a free particle
 ENSEMBLE = 20  # replicas from which the first frames of all count as an initial state
 MASS_FACTORS = tuple(2.0**k for k in range(-4, 5))
 FAN_SEED = 2008
+PATHS_SEED = 56
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,6 +107,26 @@ class Prediction(Result):
             if progress is not None:
                 progress((k + 1) / n, "Densities for sampled coefficients")
         return DensityFan.of(members)
+
+    def sample_paths(self, n=8, seed=PATHS_SEED, progress=None):
+        """Single particles that follow the same equation, at the times of the density.
+
+        Parameters
+        ----------
+        n : int
+        seed : int
+        progress : callable, optional
+
+        Returns
+        -------
+        SamplePaths
+            Positions along the axis, nm, shape (n_times, n, 1).
+        """
+        from .reduced_density.langevin import BrownianDynamics, Langevin
+
+        kind = BrownianDynamics if self.regime == "smoluchowski" else Langevin
+        dynamics = kind.from_equation(self.equation)
+        return dynamics.sample(n, self.density.times, self.initial_values, seed=seed, progress=progress)
 
     def _again(self, coefficient, force, mass_factor=1.0):
         """The density of R by the same equation with another coefficient, force or mass."""

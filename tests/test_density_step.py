@@ -117,6 +117,17 @@ def test_the_fan_is_the_propagated_error_of_d(analysis):
     np.testing.assert_array_equal(prediction.fan(n=3).samples, fan.samples[:3])
 
 
+def test_sample_paths_are_those_of_the_density(analysis):
+    for regime in ("smoluchowski", "fokker-planck"):
+        prediction = analysis.predict(regime, horizon=40.0, n_times=5, n_cells=96)
+        paths, density = prediction.sample_paths(n=20_000), prediction.density
+        np.testing.assert_array_equal(paths.times, density.times)
+        std = np.sqrt(density.variance)
+        assert np.abs(paths.mean[:, 0] - density.mean).max() < 0.05 * std.max()
+        np.testing.assert_allclose(paths.positions[:, :, 0].std(axis=1), std, rtol=0.03)
+        np.testing.assert_array_equal(prediction.sample_paths(n=3).positions, prediction.sample_paths(n=3).positions)
+
+
 def test_the_fan_of_the_fokker_planck_equation(analysis):
     prediction = analysis.predict("fokker-planck", horizon=40.0, n_times=5, n_cells=96)
     fan, other = prediction.fan(n=12), analysis.predict("smoluchowski", horizon=40.0, n_times=5, n_cells=96).fan(n=12)
@@ -334,10 +345,20 @@ def test_errors_masses_and_places_are_drawn(explorer):
     np.testing.assert_array_equal(dashboard.passage.source.data["time"], session.latest("passage").times)
     explorer.density.target.value = ""
     assert session.target is None
-    session.choose(fan=False, what_if=False)
+    explorer.density.paths.value = True
+    assert session.wait(60)
+    drawn, paths = dashboard.heat.paths.data, session.latest("paths")
+    shown = "smoluchowski" if dashboard.map_of.value != "fokker_planck" else "fokker_planck"
+    np.testing.assert_array_equal(np.stack(drawn["R"]), paths[shown].positions[:, :, 0].T)
+    session.choose(fan=False, what_if=False, paths=False)
     dashboard.density.value = "lines"
     assert session.wait(60)
-    assert len(lines.bands["smoluchowski"].data["R"]) == len(lines.other.data["R"]) == 0
+    assert (
+        len(lines.bands["smoluchowski"].data["R"])
+        == len(lines.other.data["R"])
+        == len(dashboard.heat.paths.data["R"])
+        == 0
+    )
 
 
 def test_pictures_of_the_landscape_follow_the_cursor(explorer):

@@ -351,6 +351,17 @@ class BrownianDynamics(_Dynamics):
         else:
             self.diffusion = _tensor("diffusion", diffusion, self.dimensions, "nm²/ps")
 
+    @classmethod
+    def from_equation(cls, equation):
+        """The sample paths of a `Smoluchowski` equation whose force does not depend on time."""
+        return cls(
+            equation.grids,
+            equation.diffusion,
+            mean_force=equation.mean_force,
+            potential=equation.potential,
+            temperature=equation.temperature,
+        )
+
     def _default_step(self):
         fastest = float(
             np.max(self.diffusion if self._varying_table is not None else np.linalg.eigvalsh(self.diffusion))
