@@ -143,7 +143,7 @@ class DensityLines:
             self._show_fan(name, index)
         self._show_other(time)
         if self._densities:
-            self.root.title.text = f"Density W̃(R, t) at t = {time:.4g} ps"
+            self.root.title.text = f"W̃(R, t) at t = {time:.4g} ps"
 
     def take_fans(self, fans):
         """Errors of the densities, a `DensityFan` by regime, drawn as a band of one standard deviation."""
