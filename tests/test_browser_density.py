@@ -1,6 +1,7 @@
 """The density step, the what-if masses and what leaves the page, in a real, headless Chromium under Voilà."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
@@ -54,9 +55,11 @@ def test_a_density_is_drawn_with_the_mouse(page):
     across = [box["x"] + share * box["width"] for share in (0.3, 0.4, 0.5, 0.6)]
     page.mouse.move(across[0], floor)
     page.mouse.down()
-    page.mouse.move(across[1], top, steps=8)
-    page.mouse.move(across[2], top, steps=8)
-    page.mouse.move(across[3], floor, steps=8)
+    # as a hand does it, which takes its time: a busy page merges what comes faster than it draws
+    for (x0, y0), (x1, y1) in pairwise(zip(across, (floor, top, top, floor))):
+        for step in range(1, 9):
+            page.mouse.move(x0 + (x1 - x0) * step / 8, y0 + (y1 - y0) * step / 8)
+            page.wait_for_timeout(40)
     page.screenshot(path=SCREENSHOTS / "density_drawing.png")
     page.mouse.up()
     page.get_by_text(re.compile("drawn by hand")).first.wait_for(state="attached")

@@ -157,12 +157,14 @@ def test_every_result_of_the_explorer_is_compiled_ahead(monkeypatch, tmp_path):
     assert ahead.compile_ahead() is None  # one is enough
     assert os.getpgid(process.pid) == process.pid  # the end of the kernel's group is not its end
     # another that comes meanwhile waits, and finds it done
-    other = subprocess.Popen([sys.executable, "-m", "amaexplore.explorer.ahead"])
+    here = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-m", "amaexplore.explorer.ahead"]
+    other = subprocess.Popen(command, env=here)
     assert other.wait(300) == 0
     assert process.wait(300) == 0
     (stamp,) = tmp_path.rglob("compiled-*.txt")
     written = stamp.stat().st_mtime_ns
-    subprocess.run([sys.executable, "-m", "amaexplore.explorer.ahead"], check=True)
+    subprocess.run(command, env=here, check=True)
     assert stamp.stat().st_mtime_ns == written
     assert stamp.read_text().split() == [node.name for node in steps.NODES]
     monkeypatch.setattr(ahead, "_started", False)
