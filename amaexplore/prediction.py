@@ -399,6 +399,7 @@ def predict(
             grid, mass=analysis.series.mass, friction=friction, mean_force=force, temperature=analysis.temperature
         )
         phase_space = equation.evolve(start, times, progress=progress)
+        equation.release()  # predictions are kept, and each has an equation of its own
         density = phase_space.marginal("position")
     return Prediction(
         regime=regime,
