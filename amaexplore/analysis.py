@@ -116,7 +116,13 @@ class Analysis(Result):
 
     @classmethod
     def from_dict(cls, document):
-        """Not possible: the JSON holds the numbers, not the series they came from."""
+        """Not possible: the JSON holds the numbers, not the series they came from.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
         raise InputError("An Analysis cannot be rebuilt from its JSON, which holds no series; run analyze again.")
 
     def predict(self, regime=None, **options):
@@ -126,6 +132,13 @@ class Analysis(Result):
         ----------
         regime : str, optional
             ``"smoluchowski"`` or ``"fokker-planck"``; default the one analysed (Smoluchowski for ``"both"``).
+        **options
+            As for `amaexplore.prediction.predict`.
+
+        Returns
+        -------
+        Prediction
+            With the density, and the settings that gave it.
         """
         from .prediction import predict
 

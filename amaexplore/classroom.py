@@ -105,6 +105,8 @@ class Task:
     student : str
     data : OrderParameters, or dict of them
         Nothing in it says what the answer is.
+    predictions : dict
+        What `predict` noted.
     """
 
     exercise: "Exercise"
@@ -217,6 +219,10 @@ class Exercise:
         Parameters
         ----------
         student : str or int
+
+        Returns
+        -------
+        Task
         """
         made, _ = self._made(student)
         return Task(self, str(student), self.sample(made, self._seed(student)))

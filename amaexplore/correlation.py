@@ -67,7 +67,22 @@ class CorrelationFunction(Result):
         return np.trace(self.values, axis1=1, axis2=2)
 
     def scaled(self, epsilon):
-        """The same of the paper's scaled variables: ⟨ΠΠ⟩ = ε⟨PP⟩, ⟨ff⟩ = ⟨FF⟩/ε, equations (32) and (33)."""
+        """The same of the paper's scaled variables: ⟨ΠΠ⟩ = ε⟨PP⟩, ⟨ff⟩ = ⟨FF⟩/ε, equations (32) and (33).
+
+        Parameters
+        ----------
+        epsilon : float
+            The factor ε = m̂/m.
+
+        Returns
+        -------
+        CorrelationFunction
+
+        Raises
+        ------
+        InputError
+            ``epsilon`` is not a positive number.
+        """
         if not (np.isfinite(epsilon) and epsilon > 0):
             raise InputError(f"epsilon must be a positive number; got {epsilon!r}.")
         factor = epsilon if self.quantity == "momentum" else 1.0 / epsilon

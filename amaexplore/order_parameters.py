@@ -54,6 +54,8 @@ class OrderParameters(Result):
     n_atoms : int or None
         N* = Σ θ_i.
     warnings : tuple of Notice
+    files : tuple of str
+        The files it was read from, if any.
     """
 
     time: np.ndarray
@@ -114,6 +116,12 @@ class OrderParameters(Result):
             u nm/ps, kJ/mol/nm, nm. What is not given stays unavailable.
         typical_mass : float, u, optional
             m̂; without it ε = 1 unless ``n_atoms`` is given.
+        **facts
+            Other fields of `OrderParameters`: ``temperature``, ``n_atoms``, ``total_mass``, ``label``, ...
+
+        Returns
+        -------
+        OrderParameters
 
         Raises
         ------
@@ -230,6 +238,8 @@ class OrderParameters(Result):
         ------
         UnevenTimesError
             Those frames are not evenly spaced; the longest even stretch is named.
+        InputError
+            Fewer than two frames hold them all.
         """
         names = names or tuple(name for name in SERIES if self.has(name))
         complete = np.ones(self.n_frames, dtype=bool)
@@ -271,6 +281,15 @@ class OrderParameters(Result):
         ----------
         epsilon : float, optional
             Default: this series' own ε = m̂/m.
+
+        Returns
+        -------
+        ScaledOrderParameters
+
+        Raises
+        ------
+        InputError
+            ``epsilon`` is not a positive number.
         """
         epsilon = self.epsilon if epsilon is None else float(epsilon)
         if not (np.isfinite(epsilon) and epsilon > 0):
@@ -293,6 +312,19 @@ class OrderParameters(Result):
 
         For data that hold the particle's atoms only: the host's recoil then makes ⟨P²⟩ = μ k_B T with the reduced mass
         μ = m(1 − m/m_total), see `effective_mass`.
+
+        Parameters
+        ----------
+        total_mass : float, u
+
+        Returns
+        -------
+        OrderParameters
+
+        Raises
+        ------
+        InputError
+            ``total_mass`` is not larger than the particle.
         """
         if not (np.isfinite(total_mass) and total_mass > self.mass):
             raise InputError(

@@ -65,6 +65,10 @@ class CoefficientProfile(Result):
         axis : str, int or array_like
             Direction along which the friction acts.
 
+        Returns
+        -------
+        CoefficientProfile
+
         Raises
         ------
         InputError
@@ -133,6 +137,11 @@ class CoefficientProfile(Result):
         Parameters
         ----------
         position : float or ndarray, nm
+
+        Returns
+        -------
+        float or ndarray, u/ps
+            Of the shape of ``position``.
         """
         known = np.isfinite(self.theta_raw) & (self.theta_raw > 0)
         places, values = self.positions[known], np.log(self.friction[known])

@@ -125,6 +125,11 @@ def diagnose(series, temperature=None, *, length=None, nested=None, correlations
     -------
     RegimeDiagnosis
 
+    Raises
+    ------
+    InputError
+        ``length`` is not a positive number.
+
     Notes
     -----
     τ_K = ∫₀^t0 (1 − G/G∞) dt, τ_P = 1/G(t0), τ_R = σ_R²/D when confined, else L²/D. Fokker-Planck holds if

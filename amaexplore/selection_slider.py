@@ -81,9 +81,20 @@ class SelectionSlider:
 
         Parameters
         ----------
+        trajectory : Trajectory
         centre : int, or array_like of shape (3,), nm
         largest : float, nm, optional
             Where the slider ends; default: at the farthest atom.
+        frame : int
+            Whose positions count.
+        stops : int, or array_like
+            How many places the slider has, or which.
+        prepare : bool
+            Whether the tables behind it are computed at once, in the background.
+
+        Returns
+        -------
+        SelectionSlider
         """
         from .subset import distances
 
@@ -99,8 +110,22 @@ class SelectionSlider:
 
         Parameters
         ----------
+        trajectory : Trajectory
         chain : int
             Index of the chain in the topology.
+        stops : int, or array_like
+            How many places the slider has, or which.
+        prepare : bool
+            Whether the tables behind it are computed at once, in the background.
+
+        Returns
+        -------
+        SelectionSlider
+
+        Raises
+        ------
+        SelectionError
+            There is no such chain.
         """
         chains = list(trajectory.topology.chains)
         if not 0 <= chain < len(chains):
@@ -116,7 +141,16 @@ class SelectionSlider:
 
         Parameters
         ----------
+        trajectory : Trajectory
         subset : AtomSubset or anything `Trajectory.select` takes, optional
+        stops : int, or array_like
+            How many places the slider has, or which.
+        prepare : bool
+            Whether the tables behind it are computed at once, in the background.
+
+        Returns
+        -------
+        SelectionSlider
         """
         number = np.array([atom.residue.index for atom in trajectory.topology.atoms], dtype=float)
         if subset is not None:

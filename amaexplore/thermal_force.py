@@ -83,6 +83,11 @@ class MeanForce(Result):
         Parameters
         ----------
         position : float or ndarray, nm
+
+        Returns
+        -------
+        float or ndarray, kJ/mol/nm
+            Of the shape of ``position``.
         """
         if len(self.coefficients) == 0:
             return np.full(np.shape(position), self.constant)
@@ -124,6 +129,11 @@ class MeanForce(Result):
         Returns
         -------
         MeanForce
+
+        Raises
+        ------
+        InputError
+            ``epsilon`` is not a positive number.
         """
         if not (np.isfinite(epsilon) and epsilon > 0):
             raise InputError(f"epsilon must be a positive number; got {epsilon!r}.")
@@ -140,6 +150,11 @@ class MeanForce(Result):
         Parameters
         ----------
         position : float or ndarray, nm
+
+        Returns
+        -------
+        float or ndarray, kJ/mol
+            Of the shape of ``position``.
         """
         return self._energy(position) - np.min(self._energy(self.positions))
 

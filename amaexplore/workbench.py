@@ -291,12 +291,36 @@ class Correlations:
 
     @_alone
     def gamma(self, window=None, estimator=None):
-        """γ at a window (ps), or at a proposed one: a `Gamma`."""
+        """γ at a window (ps), or at a proposed one: a `Gamma`.
+
+        Parameters
+        ----------
+        window : float, ps, optional
+            By default a window is proposed, with its reason.
+        estimator : str, optional
+            One of `amaexplore.estimators`.
+
+        Returns
+        -------
+        Gamma
+        """
         return self._coefficient("gamma", window, estimator)
 
     @_alone
     def theta(self, window=None, estimator=None):
-        """θ at a window (ps), or at a proposed one: a `Theta`."""
+        """θ at a window (ps), or at a proposed one: a `Theta`.
+
+        Parameters
+        ----------
+        window : float, ps, optional
+            By default a window is proposed, with its reason.
+        estimator : str, optional
+            One of `amaexplore.estimators`.
+
+        Returns
+        -------
+        Theta
+        """
         return self._coefficient("theta", window, estimator)
 
     @_alone
@@ -308,6 +332,11 @@ class Correlations:
         kind : str
             ``"gamma"`` or ``"theta"``.
         estimator : str, optional
+
+        Returns
+        -------
+        ndarray, shape (n_groups, n_lags)
+            In raw units: u² nm²/ps for γ, (kJ/mol/nm)² ps for θ.
         """
         entry = self._estimator(kind, estimator)
         self._decide()

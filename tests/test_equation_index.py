@@ -1,10 +1,12 @@
 """Every numbered equation has an entry, and what the entries name is there."""
 
 import ast
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import amaexplore
@@ -63,3 +65,24 @@ def test_sections_and_table():
 def test_a_name_that_is_not_there_is_noticed():
     with pytest.raises(AttributeError):
         find("OrderParameters.no_such_thing")
+
+
+def numbers_in(text):
+    """The equation numbers that a text names, (13)-(15) and (26), (27) alike."""
+    found = set()
+    for first, last in re.findall(r"\((\d+)\)(?:-\((\d+)\))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_the_derivation_notebook_walks_through_every_equation():
+    notebook = nbformat.read(ROOT / "notebooks" / "08_the_derivation.ipynb", as_version=4)
+    lines = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown").splitlines()
+    # the headings say what each section tries out
+    headings = " ".join(line for line in lines if line.startswith("##"))
+    assert numbers_in(headings) == set(range(1, 59))
+    assert "appendix" in headings
+
+
+def test_numbers_are_read_as_they_are_written():
+    assert numbers_in("(4)-(6), (9) and (12), not 3 or (29a)") == {4, 5, 6, 9, 12}

@@ -178,6 +178,13 @@ class Session(traitlets.HasTraits):
         ----------
         name : str
             One of `RESULTS`.
+        timeout : float, s, optional
+            How long to wait; without it, as long as it takes.
+
+        Returns
+        -------
+        object
+            Which, the names of `RESULTS` say.
 
         Raises
         ------
@@ -326,6 +333,10 @@ class Session(traitlets.HasTraits):
         data : Trajectory or OrderParameters, optional
             Needed where the session worked on data in memory.
 
+        Returns
+        -------
+        Session
+
         Raises
         ------
         InputError
@@ -337,7 +348,18 @@ class Session(traitlets.HasTraits):
         return session
 
     def apply(self, document):
-        """Take the choices of a document, as one step of undo; those it does not name stay as they are."""
+        """Take the choices of a document, as one step of undo; those it does not name stay as they are.
+
+        Parameters
+        ----------
+        document : dict
+            As `to_dict` gives it.
+
+        Raises
+        ------
+        InputError
+            Not such a document, or one of a session on data in memory that are not here.
+        """
         if not isinstance(document, dict) or not isinstance(document.get("choices"), dict):
             raise InputError("This is not a session: expected a document with the key 'choices', as to_dict makes it.")
         choices = dict(document["choices"])
@@ -360,6 +382,16 @@ class Session(traitlets.HasTraits):
     @classmethod
     def load(cls, path, data=None):
         """The session that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        data : Trajectory or OrderParameters, optional
+            Needed where the session worked on data in memory.
+
+        Returns
+        -------
+        Session
 
         Raises
         ------

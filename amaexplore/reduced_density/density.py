@@ -96,6 +96,15 @@ class ReducedDensity(Result):
         Parameters
         ----------
         *axes : int
+
+        Returns
+        -------
+        ReducedDensity
+
+        Raises
+        ------
+        InputError
+            No axes, twice the same, or one that is not there.
         """
         count = len(self.grids)
         if not axes or len(set(axes)) != len(axes) or not all(axis in range(count) for axis in axes):
@@ -116,7 +125,17 @@ class ReducedDensity(Result):
         )
 
     def moments(self, order, *, central=False):
-        """⟨Rᵏ⟩ for k = ``order``, per axis; about the mean if ``central``. Shape as `mean`."""
+        """⟨Rᵏ⟩ for k = ``order``, per axis; about the mean if ``central``. Shape as `mean`.
+
+        Parameters
+        ----------
+        order : int
+        central : bool
+
+        Returns
+        -------
+        ndarray, shape (n_times,), or (n_times, d) on several axes; nm to the power of ``order``
+        """
         columns = []
         for k, grid in enumerate(self.grids):
             mean = self.mean if len(self.grids) == 1 else self.mean[:, k]
@@ -134,6 +153,11 @@ class ReducedDensity(Result):
         Returns
         -------
         ndarray, shape (n_times,) or (n_times, n_probabilities), nm
+
+        Raises
+        ------
+        InputError
+            More than one axis, or a probability outside 0 to 1.
         """
         if len(self.grids) != 1:
             raise InputError("Quantiles need one axis; take .marginal(axis) first.")
@@ -147,7 +171,22 @@ class ReducedDensity(Result):
         return found[:, 0] if np.ndim(probability) == 0 else found
 
     def free_energy(self, floor=1e-12):
-        """−k_BT ln W, kJ/mol, zero at each frame's highest density; NaN where W is below ``floor`` of it."""
+        """−k_BT ln W, kJ/mol, zero at each frame's highest density; NaN where W is below ``floor`` of it.
+
+        Parameters
+        ----------
+        floor : float
+            Relative to the highest density of the frame.
+
+        Returns
+        -------
+        ndarray, kJ/mol, shape of ``values``
+
+        Raises
+        ------
+        InputError
+            The density carries no temperature.
+        """
         if not np.isfinite(self.temperature):
             raise InputError("This density carries no temperature; free_energy needs one.")
         flat = self.values.reshape(len(self.times), -1)
@@ -156,7 +195,21 @@ class ReducedDensity(Result):
         return (-thermal_energy(self.temperature) * np.log(safe)).reshape(self.values.shape)
 
     def at(self, time):
-        """W at one time between frames, linear in time; ndarray of the cells' shape."""
+        """W at one time between frames, linear in time; ndarray of the cells' shape.
+
+        Parameters
+        ----------
+        time : float, ps
+
+        Returns
+        -------
+        ndarray of the cells' shape, 1/nm^d
+
+        Raises
+        ------
+        InputError
+            The time is outside the frames.
+        """
         if not self.times[0] <= time <= self.times[-1]:
             raise InputError(f"Time {time:g} ps is not between the frames, {self.times[0]:g} to {self.times[-1]:g} ps.")
         after = int(np.clip(np.searchsorted(self.times, time), 1, max(len(self.times) - 1, 1)))
@@ -240,7 +293,21 @@ class DensityFan(Result):
 
     @classmethod
     def of(cls, densities):
-        """From densities on the same grid at the same times; at least two."""
+        """From densities on the same grid at the same times; at least two.
+
+        Parameters
+        ----------
+        densities : sequence of ReducedDensity
+
+        Returns
+        -------
+        DensityFan
+
+        Raises
+        ------
+        InputError
+            Fewer than two densities.
+        """
         if len(densities) < 2:
             raise InputError(f"A fan needs at least two samples; got {len(densities)}.")
         samples = np.stack([density.values for density in densities])
@@ -313,6 +380,11 @@ class PhaseSpaceDensity(Result):
         Returns
         -------
         ReducedDensity
+
+        Raises
+        ------
+        InputError
+            Another axis.
         """
         if axis == "position":
             values, grid = self.values.sum(axis=2) * self.momentum_grid.width, self.grid

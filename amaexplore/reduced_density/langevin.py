@@ -153,6 +153,11 @@ class _Dynamics:
         Returns
         -------
         SamplePaths
+
+        Raises
+        ------
+        InputError
+            ``n`` is no count, ``timestep`` no positive number, or ``momenta`` of another shape.
         """
         if n != int(n) or n < 1:
             raise InputError(f"n is a count of particles; got {n!r}.")

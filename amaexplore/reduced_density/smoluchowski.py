@@ -209,9 +209,18 @@ class Smoluchowski:
         The zero of the equilibrium is not among them. Rates far below 1/(time to cross a cell), as those of passage
         over high barriers, come with full relative accuracy. A ring with a current has complex ones.
 
+        Parameters
+        ----------
+        k : int
+
         Returns
         -------
-        ndarray, shape (k,)
+        ndarray, shape (k,), 1/ps
+
+        Raises
+        ------
+        InputError
+            More rates than cells, or none.
         """
         self._one_axis("relaxation_rates")
         most = self.grid.n_cells - int(self.generator.conserves)
@@ -267,7 +276,7 @@ class Smoluchowski:
 
         Returns
         -------
-        ndarray of the starts' shape; float for one start
+        ndarray of the starts' shape, ps; float for one start
         """
         self._one_axis("mean_first_passage_time")
         return self._passage.mean_time(target, start)
@@ -283,7 +292,7 @@ class Smoluchowski:
 
         Returns
         -------
-        ndarray of the starts' shape; float for one start
+        ndarray of the starts' shape, 0 to 1; float for one start
             Beyond the two places, 0 on the side of ``first`` and 1 on that of ``second``.
         """
         self._one_axis("committor")
@@ -302,7 +311,7 @@ class Smoluchowski:
 
         Returns
         -------
-        ndarray, shape (n_times,)
+        ndarray, shape (n_times,), 0 to 1
         """
         self._one_axis("survival")
         times = check_times(times)

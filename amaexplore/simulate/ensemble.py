@@ -234,6 +234,11 @@ def release(
     Returns
     -------
     Ensemble
+
+    Raises
+    ------
+    InputError
+        Fewer than two replicas, a duration below the interval, or a spread that is no length.
     """
     system = as_system(system)
     (place,) = as_places(position)

@@ -177,7 +177,13 @@ class LiveRun:
     # -- what one can do ------------------------------------------------------------------------------
 
     def start(self):
-        """Begin; returns at once."""
+        """Begin; returns at once.
+
+        Raises
+        ------
+        AmaError
+            It was started before.
+        """
         if self._state != "ready":
             raise AmaError(
                 f"This run is {self._state}; it cannot be started again. Make a new one, or resume() a paused one."
@@ -206,7 +212,17 @@ class LiveRun:
             self._thread.join(timeout)
 
     def extend(self, more):
-        """Move the end by ``more`` ps, before it is reached."""
+        """Move the end by ``more`` ps, before it is reached.
+
+        Parameters
+        ----------
+        more : float, ps
+
+        Raises
+        ------
+        AmaError
+            The run has ended.
+        """
         if not self.alive and self._state != "ready":
             raise AmaError(f"This run is {self._state} and cannot be extended; start a new one with a longer duration.")
         self._n_steps += max(0, round(float(more) / self.system.timestep))
@@ -242,6 +258,10 @@ class LiveRun:
         window : float, ps, optional
         goal : float
             Relative error to aim at.
+
+        Returns
+        -------
+        LiveEstimate
 
         Raises
         ------

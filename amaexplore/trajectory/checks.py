@@ -102,6 +102,11 @@ def check(trajectory_or_files, topology=None, subset=None, **load_options):
     Returns
     -------
     CheckReport
+
+    Raises
+    ------
+    InputError
+        Reading options beside a trajectory that is loaded, or files that cannot be read.
     """
     from ..order_parameters import OrderParameters
 

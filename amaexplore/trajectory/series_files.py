@@ -128,6 +128,8 @@ def load_series(
     ------
     FormatError
         A file that is missing, empty, of unknown columns, or damaged.
+    InputError
+        No file was given, or options that contradict the files.
     """
     paths = [Path(file).expanduser() for file in ([files] if isinstance(files, str | Path) else files)]
     if not paths:
@@ -569,6 +571,11 @@ def write_series(series, path):
     series : OrderParameters
         Of one run; write replicas to a file each.
     path : str or Path
+
+    Raises
+    ------
+    InputError
+        The series has several replicas.
     """
     if series.n_replicas > 1:
         raise InputError(f"The series has {series.n_replicas} replicas; write each to a file of its own.")

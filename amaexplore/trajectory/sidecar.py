@@ -102,6 +102,13 @@ def _cache_directory():
 def remove_sidecars(file, directory=None):
     """Delete every sidecar of a trajectory file, beside it and in the user's cache directory.
 
+    Parameters
+    ----------
+    file : str or Path
+        The trajectory file.
+    directory : str or Path, optional
+        To look there alone.
+
     Returns
     -------
     list of Path

@@ -36,6 +36,11 @@ def stream_series(files, topology=None, select=None, *, client=None, progress=No
     -------
     OrderParameters
         Without a temperature: that is a matter of all atoms; give it to what needs it.
+
+    Raises
+    ------
+    InputError
+        No selection was given.
     """
     files = [files] if isinstance(files, str | os.PathLike) else list(files)
     if select is None:

@@ -112,6 +112,10 @@ class Trajectory:
         **facts
             Further fields of `Trajectory`.
 
+        Returns
+        -------
+        Trajectory
+
         Raises
         ------
         InputError
@@ -148,7 +152,17 @@ class Trajectory:
 
     @classmethod
     def from_universe(cls, universe, frames=None):
-        """A trajectory from an ``MDAnalysis.Universe`` (its units are converted)."""
+        """A trajectory from an ``MDAnalysis.Universe`` (its units are converted).
+
+        Parameters
+        ----------
+        universe : MDAnalysis.Universe
+        frames : slice, optional
+
+        Returns
+        -------
+        Trajectory
+        """
         from .readers import from_universe
 
         return from_universe(universe, frames=frames)
@@ -159,8 +173,13 @@ class Trajectory:
 
         Parameters
         ----------
+        trajectory : mdtraj.Trajectory
         velocities, forces : array_like, shape (n_frames, n_atoms, 3), optional
             nm/ps and kJ/mol/nm.
+
+        Returns
+        -------
+        Trajectory
         """
         masses, source = masses_from_elements(trajectory.topology)
         return cls.from_arrays(
@@ -257,7 +276,19 @@ class Trajectory:
         return store_of(self, progress)
 
     def with_derived(self, *names, **options):
-        """Velocities or forces by differences of what is there, on request: see `derived.with_derived`."""
+        """Velocities or forces by differences of what is there, on request: see `derived.with_derived`.
+
+        Parameters
+        ----------
+        *names : str
+            ``"velocities"``, ``"forces"`` or both; default: what is missing.
+        **options
+            As for `derived.with_derived`.
+
+        Returns
+        -------
+        Trajectory
+        """
         from .derived import with_derived
 
         return with_derived(self, *names, **options)
