@@ -75,6 +75,34 @@ def test_a_start_that_is_overtaken_while_it_prepares_is_made_again(session):
     session.live.leave()
 
 
+def test_a_newer_choice_goes_on_with_the_same_run(session):
+    session.live.begin("argon-nanoparticle", 2000.0, seed=5)
+    wait_until(lambda: session.live.run is not None and session.state("data").status == "working")
+    run = session.live.run
+    for _ in range(3):
+        session.graph.touch("live")
+        time.sleep(0.1)
+    wait_until(lambda: session.latest("data") is not None)
+    assert session.live.run is run
+    assert session.live.going
+    session.live.leave()
+
+
+def test_stopped_before_its_first_frames_it_can_be_begun_again(session):
+    session.live.begin("argon-nanoparticle", 2000.0, seed=5)
+    wait_until(lambda: session.live.run is not None and session.state("data").status == "working")
+    run = session.live.run
+    run.pause()  # so that no frame comes before the button is pressed
+    session.cancel()
+    wait_until(lambda: run.state == "stopped")
+    assert session.state("data").status == "cancelled"
+    session.retry()
+    wait_until(lambda: session.latest("data") is not None)
+    assert session.live.run is not run
+    assert session.live.going
+    session.live.leave()
+
+
 def test_a_run_is_made_longer_and_saved(session, tmp_path):
     session.live.begin("argon-nanoparticle", 30.0, seed=5)
     # so short a run could be over before anybody looks: it is held on to while it comes to its temperature

@@ -155,7 +155,7 @@ class LiveSource:
             if not wanted and self.source == source:
                 if self._result is not None:
                     return self._result
-                wanted = self.run is None
+                wanted = self.run is None or (self.run.state == "stopped" and self.run.n_steps == 0)
         if wanted:
             self._start(source, progress)
         if self.source != source or self.run is None:
@@ -184,7 +184,9 @@ class LiveSource:
                 progress(run.fraction, f"{run.system.name}: {doing}")
                 time.sleep(0.05)
         except Cancelled:
-            run.stop(timeout=0.0)
+            # a newer choice goes on with the same run; who pressed Stop does not want it
+            if self._session.state("data").status == "cancelled":
+                run.stop(timeout=0.0)
             raise
         if run.state == "failed":
             raise AmaError(f"The simulation failed: {run.error}")

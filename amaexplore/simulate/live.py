@@ -134,6 +134,7 @@ class LiveRun:
         self._state = "ready"
         self._equilibrated = 0.0
         self._going = threading.Event()  # cleared: pause
+        self._going.set()
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._thread = None
@@ -188,7 +189,6 @@ class LiveRun:
             raise AmaError(
                 f"This run is {self._state}; it cannot be started again. Make a new one, or resume() a paused one."
             )
-        self._going.set()
         self._set_state("equilibrating")
         self._thread = threading.Thread(target=self._work, name=f"simulation of {self.system.name}", daemon=True)
         self._thread.start()
