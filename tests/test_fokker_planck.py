@@ -248,6 +248,16 @@ def test_probability_is_kept_to_rounding_over_many_steps():
     assert w.diagnostics["probability_drift"] < 1e-13
 
 
+def test_what_is_kept_for_the_next_time_can_be_given_back():
+    grid = Grid(-2.0, 2.0, 100)
+    f = FokkerPlanck(grid, 50.0, 40.0, potential=lambda x: 2.0 * x**2, temperature=TEMPERATURE)
+    first = f.evolve(("gaussian", 0.3, 0.3), [0.5, 1.0]).marginal("position").values
+    assert f._steppers
+    f.release()
+    assert not f._steppers
+    np.testing.assert_array_equal(f.evolve(("gaussian", 0.3, 0.3), [0.5, 1.0]).marginal("position").values, first)
+
+
 def test_a_fan_is_the_scatter_of_its_members(rng):
     """In a trap, at equilibrium, only the force matters: the spread of the variance is that of 1/k."""
     grid = Grid(-4.0, 4.0, 128)

@@ -145,3 +145,10 @@ def test_a_seed_is_a_seed():
 def test_bad_input_gets_a_sentence(make, message):
     with pytest.raises(InputError, match=message):
         make(Grid(-1.0, 1.0, 20))
+
+
+def test_a_force_that_depends_on_time_has_no_sample_paths_here():
+    grid = Grid(-2.0, 2.0, 50)
+    driven = Smoluchowski(grid, 0.1, mean_force=lambda x, t: np.sin(t) - x, temperature=TEMPERATURE)
+    with pytest.raises(InputError, match="does not depend on time"):
+        BrownianDynamics.from_equation(driven)

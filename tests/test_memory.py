@@ -76,3 +76,17 @@ def test_pages_that_are_let_go_keep_what_was_written(tmp_path, rng):
     assert mapped_file(values) is None
     for field in (mapped, values, mapped[:, ::-1]):
         np.testing.assert_array_equal(held_frames(field), np.isfinite(field[:, 0, 0]))
+
+
+def test_changes_that_the_file_does_not_get_are_kept(tmp_path):
+    """A map in numpy's mode "c" is the user's own copy: letting its pages go would undo what was written into it."""
+    path = tmp_path / "values.bin"
+    np.zeros((64, 1024, 3), dtype=np.float32).tofile(path)
+    for mode, is_mapped in (("r", True), ("r+", True), ("c", False)):
+        values = np.memmap(path, dtype=np.float32, mode=mode, shape=(64, 1024, 3))
+        if mode != "r":
+            values[5] = 3.0
+        part = np.asarray(values)[2:]
+        assert (mapped_file(part) is not None) == is_mapped
+        let_go(part)
+        np.testing.assert_array_equal(values[5], 0.0 if mode == "r" else 3.0)

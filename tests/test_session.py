@@ -323,6 +323,12 @@ def test_a_file_that_is_no_session(tmp_path):
         ama.Session.load(path)
 
 
+@pytest.mark.parametrize("data", ["particle.csv", np.zeros((3, 3)), 5])
+def test_data_that_are_none_get_a_sentence(data):
+    with pytest.raises(InputError, match=rf"got {type(data).__name__}\. Read files first"):
+        ama.explore(data)
+
+
 def test_unknown_choices_and_results_are_named(particle):
     with pytest.raises(InputError, match="colour"):
         ama.Session(particle, colour="red")

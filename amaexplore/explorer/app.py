@@ -231,7 +231,7 @@ def explore(traj=None, **choices):
     Raises
     ------
     InputError
-        Unknown choices.
+        Unknown choices, or data that are neither.
     """
     wanted = _wanted() if traj is None else {}
     if wanted.get("source"):

@@ -12,6 +12,7 @@ import traitlets
 
 from .. import __version__
 from ..errors import InputError
+from ..order_parameters import OrderParameters
 from . import steps
 from .graph import Graph
 from .live import LiveSource
@@ -138,7 +139,7 @@ class Session(traitlets.HasTraits):
         self._past, self._future = [], []
         self._applying = False
         self._last_change = (None, 0.0)
-        self.data_in_memory = data
+        self.data_in_memory = _data_given(data)
         self.files_within = None
         """A `steps.Folder` that files must lie in; None: anywhere, as for whoever writes Python."""
         unknown = sorted(set(choices) - set(CHOICES))
@@ -459,3 +460,16 @@ class Session(traitlets.HasTraits):
                 listener(name)
 
         self._deliver(tell)
+
+
+def _data_given(data):
+    if data is None or isinstance(data, OrderParameters):
+        return data
+    from ..trajectory.trajectory import Trajectory
+
+    if not isinstance(data, Trajectory):
+        raise InputError(
+            f"The data are a Trajectory or OrderParameters; got {type(data).__name__}. Read files first, with amaexplore.load(...) or "
+            "amaexplore.load_series(...)."
+        )
+    return data

@@ -227,7 +227,7 @@ class FokkerPlanck:
         return run, modes, fit <= 10.0 * FIT and max(run.level_tail / TAIL, run.mode_tail / MODE_TAIL) <= 10.0
 
     def release(self):
-        """Give back the memory of what is kept for the next `evolve` (up to 50 MB), which then takes twice as long."""
+        """Give back the memory of what is kept for the next `evolve` (up to 100 MB for a number of levels), which then takes twice as long."""
         self._steppers.clear()
 
     def _choose_modes(self, start):

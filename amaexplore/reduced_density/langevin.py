@@ -358,7 +358,17 @@ class BrownianDynamics(_Dynamics):
 
     @classmethod
     def from_equation(cls, equation):
-        """The sample paths of a `Smoluchowski` equation whose force does not depend on time."""
+        """The sample paths of a `Smoluchowski` equation.
+
+        Raises
+        ------
+        InputError
+            Its force depends on time.
+        """
+        if equation.driven:
+            raise InputError(
+                "Sample paths take a force that does not depend on time, and the force of this equation does; evolve follows its density."
+            )
         return cls(
             equation.grids,
             equation.diffusion,

@@ -11,7 +11,7 @@ __all__ = ["SpectralRun", "Stepper", "march_modes"]
 
 TOLERANCE = 3e-6  # probability misplaced per step
 FIRST_WAIT = 2
-KEPT_BYTES = 50_000_000  # of factorisations
+KEPT_BYTES = 100_000_000  # of factorisations
 
 
 @dataclass(frozen=True, eq=False)

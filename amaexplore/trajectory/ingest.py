@@ -342,11 +342,19 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Unwrapper:
-    """The first frame that has positions, with its molecules put together."""
+    """The first frame that has positions, with its molecules put together.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n_atoms, 3), nm
+        As stored.
+    counts : ndarray of int, shape (n_atoms, 3)
+        Box vectors to add.
+    box : ndarray, shape (3, 3), nm
+    """
 
     positions: np.ndarray
     counts: np.ndarray = field(repr=False)
-
     box: np.ndarray = field(repr=False)
 
     @classmethod

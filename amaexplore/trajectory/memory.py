@@ -47,10 +47,18 @@ def memory_budget():
 
 
 def mapped_file(array):
-    """The memory map that an array is a view of, or ``None``: what is in it need not stay in memory."""
+    """The memory map of a file that an array is a view of, or ``None``: what is in it need not stay in memory.
+
+    A map into which changes are written that the file does not get (numpy's mode ``"c"``) is none: they would be lost.
+    """
+    if not isinstance(array, np.ndarray):
+        return None
+    is_file = not array.flags.writeable
     while array is not None and not isinstance(array, mmap.mmap):
+        if isinstance(array, np.memmap):
+            is_file = array.mode != "c"
         array = getattr(array, "_mmap", None) or getattr(array, "base", None)
-    return array
+    return array if is_file else None
 
 
 def let_go(array):
@@ -58,7 +66,7 @@ def let_go(array):
 
     Without this a pass over a large file would look like, and where memory is short be, the whole of it in memory.
     """
-    mapped = mapped_file(array) if isinstance(array, np.ndarray) else None
+    mapped = mapped_file(array)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -2,6 +2,8 @@
 
 import tempfile
 from bisect import bisect_right
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
@@ -32,7 +34,8 @@ class TngSource(FrameSource):
             ) from None
         self._library = pytng
         self._sets = find_frame_sets(path)
-        self._file = self._copy = None
+        self._file = None
+        self._copies = ExitStack()
         self._n_opened = 0
         try:
             self._open(path, 1)
@@ -57,9 +60,11 @@ class TngSource(FrameSource):
         self.close()
         if self._sets.has_rest:
             # the library would look for what is not there any more
-            self._copy = tempfile.NamedTemporaryFile(suffix=".tng")  # noqa: SIM115 (`close` closes it)
-            copy_frame_sets(path, self._sets, n_sets, self._copy)
-        self._file = self._library.TNGFileIterator(str(path) if self._copy is None else self._copy.name, "r")
+            whole = Path(self._copies.enter_context(tempfile.TemporaryDirectory())) / "whole.tng"
+            with open(whole, "w+b") as copy:
+                copy_frame_sets(path, self._sets, n_sets, copy)
+            path = whole
+        self._file = self._library.TNGFileIterator(str(path), "r")
         self._n_opened = n_sets
 
     def chunks(self, chosen):
@@ -100,6 +105,5 @@ class TngSource(FrameSource):
     def close(self):
         if self._file is not None:
             self._file._close()
-        if self._copy is not None:
-            self._copy.close()
-        self._file = self._copy = None
+        self._file = None
+        self._copies.close()
