@@ -220,6 +220,20 @@ def test_letters_grow_with_the_screen(page):
     wait_until(lambda: page.evaluate(axis) == "10.5px")
 
 
+def test_no_number_is_cut_off(page):
+    """Half of an error bar is another number: a long one goes below its value."""
+    long = """() => {
+      document.querySelectorAll('.ama-card-value').forEach((e) => { e.innerHTML = '0.00404 <span class="ama-error-bar">± 0.00029</span>'; });
+      return [...document.querySelectorAll('.ama-card-value')].map((e) => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight]);
+    }"""
+    for width, height in ((1024, 768), (1280, 720)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)
+        over = page.evaluate(long)
+        assert len(over) == 6
+        assert max(map(max, over)) <= 0
+
+
 def test_nothing_went_wrong_on_the_page(page):
     left = [error for error in page.errors if "/voila/api/shutdown/" not in error and "status of 403" not in error]
     assert left == []
