@@ -221,7 +221,8 @@ def test_letters_grow_with_the_screen(page):
 
 
 def test_no_number_is_cut_off(page):
-    """Half of an error bar is another number: a long one goes below its value."""
+    """Half of an error bar is another number; and a number that comes or goes does not move the plots."""
+    top = "() => document.querySelector('.ama-figure-lines').getBoundingClientRect().y"
     long = """() => {
       document.querySelectorAll('.ama-card-value').forEach((e) => { e.innerHTML = '0.00404 <span class="ama-error-bar">± 0.00029</span>'; });
       return [...document.querySelectorAll('.ama-card-value')].map((e) => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight]);
@@ -229,9 +230,12 @@ def test_no_number_is_cut_off(page):
     for width, height in ((1024, 768), (1280, 720)):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(500)
+        before = page.evaluate(top)
         over = page.evaluate(long)
         assert len(over) == 6
         assert max(map(max, over)) <= 0
+        page.evaluate("() => document.querySelectorAll('.ama-card-value').forEach((e) => { e.textContent = '–'; })")
+        assert page.evaluate(top) == before
 
 
 def test_nothing_went_wrong_on_the_page(page):
