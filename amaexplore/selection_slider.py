@@ -13,6 +13,7 @@ from .errors import InputError, SelectionError
 from .subset import AtomSubset
 from .trajectory.memory import memory_budget
 from .trajectory.store import store_bytes, store_of
+from .trajectory.unwrap import mean_turn
 from .trajectory.warm import interpreter_is_leaving
 
 __all__ = ["SelectionSlider"]
@@ -225,6 +226,7 @@ class SelectionSlider:
             if store_bytes(self.trajectory) <= memory_budget() or _on_disk(self.trajectory):
                 self._store = store_of(self.trajectory)
                 self._make_table(self._store)
+                self._find_turns()
         except Exception as error:  # shown to whoever waits; a slider without table still answers
             self._failure = error
 
@@ -242,6 +244,15 @@ class SelectionSlider:
                 store.pin(indicator, total)
                 self._pinned.append((stop, indicator))
             before = (int(self.counts[part[-1]]), sums[-1])
+
+    def _find_turns(self):
+        """Find ahead where the parts of each stop's particle lie in the periodic box: it takes longer than a stop."""
+        if self.trajectory.box is None or self.trajectory.positions is None:
+            return
+        for stop in range(len(self)):
+            if self._stopped.is_set() or interpreter_is_leaving():
+                return
+            mean_turn(self.trajectory, self.subset(stop))
 
     def _kept_stops(self, store):
         """All stops, or as many as memory allows, evenly spread; the others lie few atoms from one of them."""

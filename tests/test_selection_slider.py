@@ -128,3 +128,27 @@ def test_closing_stops_the_work(trajectory, monkeypatch):
     assert slider.n_ready == room.STOPS_AT_ONCE
     slider.close()
     assert slider.n_ready == 0
+
+
+def test_where_the_parts_lie_in_the_box_is_found_ahead(rng, monkeypatch):
+    """The sphere round an atom at the corner of the box is put together once for each stop, in the background."""
+    from amaexplore.trajectory import unwrap
+
+    positions = np.tile(rng.uniform(0, 4.0, (400, 3)), (20, 1, 1))
+    positions[:, 0] = 0.0
+    traj = ama.Trajectory.from_arrays(
+        positions=positions, velocities=rng.normal(size=positions.shape), forces=rng.normal(size=positions.shape),
+        masses=rng.uniform(1, 20, 400), timestep=1.0, box=4.0 * np.eye(3),
+    )  # fmt: skip
+    asked = ama.SelectionSlider.sphere(traj, 0, largest=1.2, stops=12, prepare=False)
+    expected = [traj.order_parameters(asked.subset(stop)).centre_of_mass for stop in range(len(asked))]
+    unwrap._turns_of.clear()
+    with ama.SelectionSlider.sphere(traj, 0, largest=1.2, stops=12) as slider:
+        assert slider.wait(60)
+        monkeypatch.setattr(unwrap, "split_images", None)  # whoever asks again would fail
+        for stop, centre in enumerate(expected):
+            np.testing.assert_allclose(slider.order_parameters(stop).centre_of_mass, centre, atol=1e-6)
+    atoms = asked.subset(-1).indices
+    whole = ((positions[0] + 2.0) % 4.0 - 2.0)[atoms]
+    assert np.abs(whole - positions[0, atoms]).max() > 2.0
+    np.testing.assert_allclose(expected[-1][0], traj.masses[atoms] @ whole / traj.masses[atoms].sum(), atol=1e-5)

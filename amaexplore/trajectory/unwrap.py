@@ -1,5 +1,6 @@
 """Periodic images taken out: molecules made whole by their bonds, then no jumps from frame to frame."""
 
+import hashlib
 import weakref
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = [
     "images_of_assembly",
     "inverse_boxes",
     "made_whole",
+    "mean_turn",
     "minimum_image",
     "split_images",
     "true_path",
@@ -280,7 +282,35 @@ def with_assembly_whole(centre, trajectory, subset):
     """
     if trajectory.box is None:
         return centre
-    return _moved(centre, split_images(trajectory, subset.indices), subset, trajectory.box[: len(centre)])
+    return _moved(centre, mean_turn(trajectory, subset), trajectory.box[: len(centre)])
+
+
+_turns_of: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # trajectory -> {digest of a selection: its mean turn}
+MOST_TURNS = 4096  # kept for a trajectory
+
+
+def mean_turn(trajectory, subset):
+    """Σ m_i n_i θ_i / m, by which R moves when a particle is put together; found once for each selection.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    subset : AtomSubset
+
+    Returns
+    -------
+    ndarray, shape (3,), box vectors
+        Zero where no arrangement is whole.
+    """
+    known = _turns_of.setdefault(trajectory, {})
+    digest = hashlib.blake2b(np.packbits(subset.indicator), digest_size=16).digest()
+    if digest not in known:
+        if len(known) >= MOST_TURNS:
+            known.clear()
+        known[digest] = _mean(split_images(trajectory, subset.indices), subset)
+    return known[digest]
 
 
 def with_images(centre, positions, boxes, subset, topology):
@@ -288,13 +318,16 @@ def with_images(centre, positions, boxes, subset, topology):
     held = np.flatnonzero(np.isfinite(centre).all(axis=1))
     if boxes is None or not len(held) or not np.isfinite(boxes).all():
         return centre
-    return _moved(centre, images_of_assembly(positions, boxes[held[0]], subset.indices, topology), subset, boxes)
+    images = images_of_assembly(positions, boxes[held[0]], subset.indices, topology)
+    return _moved(centre, _mean(images, subset), boxes)
 
 
-def _moved(centre, shifts, subset, boxes):
-    if shifts is None or not shifts.any():
-        return centre
-    return centre + np.einsum("i,fij->fj", subset.masses[subset.indices] @ shifts / subset.mass, boxes)
+def _mean(images, subset):
+    return np.zeros(3) if images is None else subset.masses[subset.indices] @ images / subset.mass
+
+
+def _moved(centre, turn, boxes):
+    return centre + np.einsum("i,fij->fj", turn, boxes) if turn.any() else centre
 
 
 def _positions_at(trajectory, frame, indices):
