@@ -7,6 +7,8 @@ import pytest
 from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
 from explorer_systems import write_series
 
+from amaexplore.plots.sketch import N_BINS
+
 pytestmark = pytest.mark.browser
 
 
@@ -60,6 +62,14 @@ def test_a_density_is_drawn_with_the_mouse(page):
         for step in range(1, 9):
             page.mouse.move(x0 + (x1 - x0) * step / 8, y0 + (y1 - y0) * step / 8)
             page.wait_for_timeout(40)
+    # a hand lets go when it sees its line, which on a busy machine comes late and must be there from its start
+
+    def line_seen():
+        page.mouse.move(across[-1] - 1, floor)
+        page.mouse.move(across[-1], floor)
+        return any(len(columns["R"]) == N_BINS for columns in _columns(page, "lines", "W"))
+
+    wait_until(line_seen)
     page.screenshot(path=SCREENSHOTS / "density_drawing.png")
     page.mouse.up()
     page.get_by_text(re.compile("drawn by hand")).first.wait_for(state="attached")

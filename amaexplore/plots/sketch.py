@@ -12,11 +12,10 @@ __all__ = ["Sketch"]
 N_BINS = 48
 
 _DRAW = """
-if (!line.visible) return;
+// every gesture is followed from its start, since word that drawing is allowed may come while the hand moves already
 const lower = x_range.start, upper = x_range.end;
 const at = (x) => Math.min(Math.max(Math.round((x - lower) / (upper - lower) * (n - 1)), 0), n - 1);
 const k = at(cb_obj.x), height = Math.max(cb_obj.y, 0);
-// drawing may be allowed while the hand is moving already
 if (cb_obj.event_name === "panstart" || !source.heights) {
   source.heights = new Array(n).fill(0);
   source.last = [k, height];
@@ -28,11 +27,13 @@ for (let step = 0; step <= Math.abs(k - from); step++) {
   source.heights[from + Math.sign(k - from) * step] = before + share * (height - before);
 }
 source.last = [k, height];
-const places = source.heights.map((_, i) => lower + (upper - lower) * i / (n - 1));
-source.data = { R: places, W: [...source.heights] };
-if (cb_obj.event_name === "panend") {
-  const points = places.map((place, i) => [Number(place.toPrecision(5)), Number(source.heights[i].toPrecision(4))]);
-  source.heights = null;
+const ended = cb_obj.event_name === "panend", heights = source.heights;
+if (ended) source.heights = null;
+if (!line.visible) return;
+const places = heights.map((_, i) => lower + (upper - lower) * i / (n - 1));
+source.data = { R: places, W: [...heights] };
+if (ended) {
+  const points = places.map((place, i) => [Number(place.toPrecision(5)), Number(heights[i].toPrecision(4))]);
   mail.name = JSON.stringify(points);
   // by then the density itself is drawn, on its own scale
   setTimeout(() => { source.data = { R: [], W: [] }; }, 700);
