@@ -3,7 +3,7 @@
 All choices have defaults in the system's own times and lengths and can be overridden one by one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -135,7 +135,9 @@ class Prediction(Result):
             again = type(equation)(equation.grid, diffusion=coefficient, **options)
             return again.evolve(self.initial_values, self.density.times)
         again = type(equation)(equation.grid, mass=equation.mass * mass_factor, friction=coefficient, **options)
-        return again.evolve(self.initial_values, self.density.times).marginal("position")
+        density = again.evolve(self.initial_values, self.density.times).marginal("position")
+        # the diagnostics of a marginal hold on to all of the phase space, which nobody is going to look at here
+        return replace(density, diagnostics={"scheme": density.diagnostics["scheme"]})
 
     def first_passage(self, target):
         """Mean time until the particle first reaches a place, by equation (29).

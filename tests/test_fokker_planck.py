@@ -1,5 +1,8 @@
 """Equation (56) against Klein-Kramers' exact Gaussians, the Smoluchowski limit and free flight."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -279,9 +282,9 @@ def test_frames_are_made_when_they_are_looked_at():
     w = f.evolve(("gaussian", 1.5 * SIGMA, 0.5 * SIGMA), times)
     position = w.marginal("position")
     assert w.diagnostics["scheme"] == "modes"
-    assert "_made" not in w.__dict__
+    assert "made" not in w._frames.__dict__
     frames = [w.frame(k) for k in (0, 7, -1)]
-    assert "_made" not in w.__dict__
+    assert "made" not in w._frames.__dict__
     for frame, k in zip(frames, (0, 7, -1)):
         np.testing.assert_allclose(frame, w.values[k], rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(w.values.sum(axis=2) * w.momentum_grid.width, position.values, rtol=1e-10, atol=1e-12)
@@ -289,6 +292,22 @@ def test_frames_are_made_when_they_are_looked_at():
     again = type(w).from_dict(w.to_dict())
     np.testing.assert_array_equal(again.values, w.values)
     assert again.diagnostics["clipped"] == w.diagnostics["clipped"]
+
+
+def test_a_phase_space_is_freed_when_nobody_has_it_any_more():
+    """Not when the collector comes by: some of them are large."""
+    gc.disable()
+    try:
+        w = trap(0.5, n_cells=80).evolve(("gaussian", 1.5 * SIGMA, 0.5 * SIGMA), [0.5, 1.0])
+        parts = [weakref.ref(w), weakref.ref(w._frames)]
+        position = w.marginal("position")
+        del w
+        assert parts[0]() is None
+        assert position.diagnostics["clipped"] >= 0.0  # what a marginal tells of needs the frames
+        del position
+        assert parts[1]() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_clipped_can_be_asked_before_the_frames():

@@ -1,15 +1,18 @@
 """What a trajectory that is larger than the memory budget takes: measured in a process of its own."""
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
 
 import mdtraj
 import numpy as np
+import psutil
+import pytest
 from fuzzing import argon
 
-from amaexplore.trajectory.memory import held_frames, let_go, mapped_file
+from amaexplore.trajectory.memory import give_back, held_frames, let_go, mapped_file
 
 SCRIPT = """
     import resource, sys
@@ -90,3 +93,15 @@ def test_changes_that_the_file_does_not_get_are_kept(tmp_path):
         assert (mapped_file(part) is not None) == is_mapped
         let_go(part)
         np.testing.assert_array_equal(values[5], 0.0 if mode == "r" else 3.0)
+
+
+def test_what_was_freed_is_given_back():
+    """The C library keeps pieces of this size, below any that is still in use, for ever."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("only the GNU C library keeps them, and can be asked for them")
+    pieces = [np.ones(5_000) for _ in range(4_000)]
+    last = pieces[-1]
+    before = psutil.Process().memory_info().rss
+    del pieces
+    give_back()
+    assert psutil.Process().memory_info().rss < before - 0.8 * 4_000 * last.nbytes

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import AmaError, Cancelled
+from ..trajectory.memory import give_back
 
 __all__ = ["SETTLED", "Graph", "Node", "State"]
 
 REPORT_INTERVAL = 0.1  # seconds between progress reports that are passed on
+LONG = 0.3  # seconds of work after which a few milliseconds to give memory back do not count
 SETTLED = frozenset({"fresh", "failed", "waiting", "cancelled"})
 
 
@@ -281,6 +283,9 @@ class Graph:
         if slot is not None:
             self._changed(slot.node.name)
             self._run(slot, version, values)
+            del values
+            if time.monotonic() - slot.started > LONG:
+                give_back()
             # what came out may be what another lane waits for
             self._wake()
         return True

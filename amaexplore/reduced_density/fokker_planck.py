@@ -1,5 +1,7 @@
 """Equation (56): the density of a nanoparticle's position and momentum when both are slow."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..errors import InputError, Notice
@@ -321,7 +323,8 @@ class FokkerPlanck:
                 momentum_grid=self.given_momentum_grid,
                 **(fixed | sample_of),
             )
-            members.append(member.evolve(initial, times, **options).marginal("position"))
+            density = member.evolve(initial, times, **options).marginal("position")
+            members.append(replace(density, diagnostics={}))  # which would hold on to the phase space
             if progress is not None:
                 progress((k + 1) / len(samples), "Densities for sampled coefficients")
         return DensityFan.of(members)

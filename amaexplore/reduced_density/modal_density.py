@@ -45,77 +45,91 @@ class ModalDensity(PhaseSpaceDensity):
         warnings,
     ):
         set_ = object.__setattr__
-        set_(self, "_coefficients", coefficients)
-        set_(self, "_modes", modes)
-        set_(self, "_thermal_momentum", thermal_momentum)
-        position = coefficients[:, 0] @ (modes.even / grid.width).T
-        drift = float(np.abs(position.sum(axis=1) * grid.width - 1.0).max())
-        set_(self, "_position", _clip_rows(position, grid.width))
+        frames = _Frames(coefficients, modes, grid, momentum_grid, thermal_momentum)
+        drift = float(np.abs(frames.unclipped.sum(axis=1) * grid.width - 1.0).max())
         known = {"times": times, "grid": grid, "momentum_grid": momentum_grid, "mass": mass, "temperature": temperature}
         for name, value in known.items():
             set_(self, name, value)
-        late = _LateDict({**diagnostics, "probability_drift": drift}, ("lowest", "clipped"), lambda: self._made[1])
+        set_(self, "_frames", frames)
+        late = _LateDict({**diagnostics, "probability_drift": drift}, ("lowest", "clipped"), lambda: frames.made[1])
         set_(self, "diagnostics", late)
         set_(self, "warnings", tuple(warnings))
 
     @cached_property
-    def _shapes(self):
-        """Maxwellian times Hermite functions, shape (n_levels, n_P)."""
-        momentum = self.momentum_grid.centres / self._thermal_momentum
-        maxwellian = np.exp(-0.5 * momentum**2)
-        maxwellian /= maxwellian.sum() * self.momentum_grid.width
-        return maxwellian * hermite_functions(self._coefficients.shape[1], momentum)
-
-    def _raw(self, frames):
-        """Frames before what the modes leave below zero is cut off."""
-        coefficients, modes, width = self._coefficients[frames], self._modes, self.grid.width
-        levels = np.empty((*coefficients.shape[:2], self.grid.n_cells))
-        levels[:, 0::2] = coefficients[:, 0::2] @ (modes.even / width).T
-        levels[:, 1::2] = coefficients[:, 1::2] @ (modes.odd / width).T
-        return np.matmul(np.swapaxes(levels, 1, 2), self._shapes)
-
-    def _positive(self, values, frames):
-        """Clipped at zero and rescaled, place by place, to the exact marginal of R."""
-        np.maximum(values, 0.0, out=values)
-        totals = values.sum(axis=2) * self.momentum_grid.width
-        scale = np.where(totals > 0.0, self._position[frames] / np.where(totals > 0.0, totals, 1.0), 0.0)
-        values *= scale[:, :, None]
-        return values
-
-    @cached_property
-    def _made(self):
-        values = np.empty((len(self.times), self.grid.n_cells, self.momentum_grid.n_cells))
-        lowest, clipped = np.inf, 0.0
-        for first in range(0, len(values), BLOCK):
-            frames = slice(first, first + BLOCK)
-            raw = self._raw(frames)
-            lowest = min(lowest, float((raw.min(axis=(1, 2)) / raw.max(axis=(1, 2))).min()))
-            clipped = max(clipped, float(-np.minimum(raw, 0.0).sum(axis=(1, 2)).min() * self.cell_volume))
-            values[frames] = self._positive(raw, frames)
-        return values, {"lowest": lowest, "clipped": clipped}
-
-    @cached_property
     def values(self):
         """All frames, shape (n_times, n_R, n_P), 1/(nm · u nm/ps); made at the first call."""
-        return self._made[0]
+        return self._frames.made[0]
 
     def frame(self, index):
         """W(R, P) at one time; ndarray (n_R, n_P)."""
-        if "_made" in self.__dict__:
-            return self.values[index]
-        frames = slice(index, index + 1) if index != -1 else slice(-1, None)
-        return self._positive(self._raw(frames), frames)[0]
+        return self._frames.one(index)
 
     def marginal(self, axis):
         """W of position or of momentum alone: see `PhaseSpaceDensity.marginal`."""
         if axis != "position":
             return super().marginal(axis)
-        return ReducedDensity(self.times, self._position, self.grid, self.temperature, self.diagnostics, self.warnings)
+        position = self._frames.position
+        return ReducedDensity(self.times, position, self.grid, self.temperature, self.diagnostics, self.warnings)
 
     @classmethod
     def from_dict(cls, document):
         """What was stored are frames, whatever they were made from."""
         return PhaseSpaceDensity.from_dict(document)
+
+
+class _Frames:
+    """What the frames are made from; apart from the density, so that nothing refers in a circle and memory is freed at once."""
+
+    def __init__(self, coefficients, modes, grid, momentum_grid, thermal_momentum):
+        self.coefficients, self.modes, self.grid, self.momentum_grid = coefficients, modes, grid, momentum_grid
+        self.thermal_momentum = thermal_momentum
+        self.unclipped = coefficients[:, 0] @ (modes.even / grid.width).T
+        self.position = _clip_rows(self.unclipped, grid.width)
+
+    @cached_property
+    def shapes(self):
+        """Maxwellian times Hermite functions, shape (n_levels, n_P)."""
+        momentum = self.momentum_grid.centres / self.thermal_momentum
+        maxwellian = np.exp(-0.5 * momentum**2)
+        maxwellian /= maxwellian.sum() * self.momentum_grid.width
+        return maxwellian * hermite_functions(self.coefficients.shape[1], momentum)
+
+    def raw(self, frames):
+        """Frames before what the modes leave below zero is cut off."""
+        coefficients, modes, width = self.coefficients[frames], self.modes, self.grid.width
+        levels = np.empty((*coefficients.shape[:2], self.grid.n_cells))
+        levels[:, 0::2] = coefficients[:, 0::2] @ (modes.even / width).T
+        levels[:, 1::2] = coefficients[:, 1::2] @ (modes.odd / width).T
+        return np.matmul(np.swapaxes(levels, 1, 2), self.shapes)
+
+    def positive(self, values, frames):
+        """Clipped at zero and rescaled, place by place, to the exact marginal of R."""
+        np.maximum(values, 0.0, out=values)
+        totals = values.sum(axis=2) * self.momentum_grid.width
+        scale = np.where(totals > 0.0, self.position[frames] / np.where(totals > 0.0, totals, 1.0), 0.0)
+        values *= scale[:, :, None]
+        return values
+
+    @cached_property
+    def made(self):
+        """All frames, and what was below zero in them."""
+        values = np.empty((len(self.coefficients), self.grid.n_cells, self.momentum_grid.n_cells))
+        volume = self.grid.width * self.momentum_grid.width
+        lowest, clipped = np.inf, 0.0
+        for first in range(0, len(values), BLOCK):
+            frames = slice(first, first + BLOCK)
+            raw = self.raw(frames)
+            lowest = min(lowest, float((raw.min(axis=(1, 2)) / raw.max(axis=(1, 2))).min()))
+            clipped = max(clipped, float(-np.minimum(raw, 0.0).sum(axis=(1, 2)).min() * volume))
+            values[frames] = self.positive(raw, frames)
+        return values, {"lowest": lowest, "clipped": clipped}
+
+    def one(self, index):
+        """One frame, cheaply unless all are there."""
+        if "made" in self.__dict__:
+            return self.made[0][index]
+        frames = slice(index, index + 1) if index != -1 else slice(-1, None)
+        return self.positive(self.raw(frames), frames)[0]
 
 
 def _clip_rows(position, width):

@@ -1,15 +1,17 @@
 """How much memory may be used: half of what the machine has, or what ``AMAEXPLORE_MEMORY`` says."""
 
+import ctypes
 import mmap
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["frame_by_frame", "held_frames", "let_go", "mapped_file", "memory_budget", "parse_size"]
+__all__ = ["frame_by_frame", "give_back", "held_frames", "let_go", "mapped_file", "memory_budget", "parse_size"]
 
 PIECE = 2**24  # bytes of a mapped file between two times of letting go
 LARGE_PAGE = 2**21  # bytes that come along with the first that is read
@@ -69,6 +71,25 @@ def let_go(array):
     mapped = mapped_file(array)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def give_back():
+    """Return to the machine what this process has freed but still keeps for itself.
+
+    The C library keeps freed memory, for each thread on its own, in case it is wanted again: the process would stay as large as
+    its largest job, times the threads that had one. Takes a few milliseconds; does nothing where there is no way to ask for it.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim():
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # no GNU C library here
+        return None
 
 
 def held_frames(values):
