@@ -345,10 +345,20 @@ def test_errors_masses_and_places_are_drawn(explorer):
     np.testing.assert_array_equal(dashboard.passage.source.data["time"], session.latest("passage").times)
     explorer.density.target.value = ""
     assert session.target is None
-    session.choose(fan=False, what_if=False)
+    explorer.density.paths.value = True
+    assert session.wait(60)
+    drawn, paths = dashboard.heat.paths.data, session.latest("paths")
+    shown = "smoluchowski" if dashboard.map_of.value != "fokker_planck" else "fokker_planck"
+    np.testing.assert_array_equal(np.stack(drawn["R"]), paths[shown].positions[:, :, 0].T)
+    session.choose(fan=False, what_if=False, paths=False)
     dashboard.density.value = "lines"
     assert session.wait(60)
-    assert len(lines.bands["smoluchowski"].data["R"]) == len(lines.other.data["R"]) == 0
+    assert (
+        len(lines.bands["smoluchowski"].data["R"])
+        == len(lines.other.data["R"])
+        == len(dashboard.heat.paths.data["R"])
+        == 0
+    )
 
 
 def test_pictures_of_the_landscape_follow_the_cursor(explorer):

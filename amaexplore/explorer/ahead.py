@@ -70,7 +70,7 @@ def exercise():
     from .session import Session
 
     done = []
-    session = Session(_system(), selection="index 0 to 2", fan=True, what_if=True, target=0.5)
+    session = Session(_system(), selection="index 0 to 2", fan=True, paths=True, what_if=True, target=0.5)
     try:
         for name in session.results:
             try:

@@ -104,6 +104,9 @@ def _pictures(session):
     if there("fans"):
         fans = session.latest("fans")
         lines.append("fans = {" + ", ".join(f"{name!r}: {name}.fan()" for name in fans) + "}")
+    if there("paths"):
+        paths = session.latest("paths")
+        lines.append("paths = {" + ", ".join(f"{name!r}: {name}.sample_paths()" for name in paths) + "}")
     if there("masses"):
         imports.append("from amaexplore.prediction import mass_ladder")
         lines.append("masses = mass_ladder(fokker_planck, analysis.series.epsilon)")

@@ -309,6 +309,8 @@ class Dashboard:
                 )
             density = None if item is None else item.density
             self._draw("heat", (density, shown), lambda: self.heat.update(density, REGIME_OF[shown]))
+            paths = self.session.latest("paths") if self.session.state("paths").status == "fresh" else None
+            self.heat.take_paths((paths or {}).get(shown))
         self.show_time(self.time)
 
     def _put(self, box, plot):

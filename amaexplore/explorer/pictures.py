@@ -59,6 +59,14 @@ def fans(values, progress):
     return found
 
 
+def paths(values, progress):
+    """Single particles that follow the equations, by regime; None where not asked for."""
+    if not values["paths"]:
+        return None
+    found = {name: values[name] for name in ("smoluchowski", "fokker_planck") if values[name] is not None}
+    return {name: prediction.sample_paths(progress=progress) for name, prediction in found.items()}
+
+
 def modes(values, _progress):
     """(rates, modes) of equation (29), 1/ps and 1/nm."""
     prediction = values["smoluchowski"]
@@ -127,6 +135,14 @@ def simulated_histogram(series, prediction, initial, confined, time):
 NODES = (
     Node("gibbs", gibbs, needs=("series",), title="the Gibbs hypothesis", lane="pictures"),
     Node("modes", modes, uses=("smoluchowski",), title="the relaxation modes", lane="pictures"),
+    Node(
+        "paths",
+        paths,
+        choices=("paths",),
+        uses=("smoluchowski", "fokker_planck"),
+        title="the sample paths",
+        lane="pictures",
+    ),
     Node("passage", passage, choices=("target",), uses=("smoluchowski",), title="the passage times", lane="pictures"),
     Node(
         "fans",
@@ -149,4 +165,11 @@ NODES = (
     ),
 )
 
-STEP_OF = {"gibbs": "window", "modes": "density", "passage": "density", "fans": "density", "masses": "regime"}
+STEP_OF = {
+    "gibbs": "window",
+    "modes": "density",
+    "passage": "density",
+    "paths": "density",
+    "fans": "density",
+    "masses": "regime",
+}

@@ -36,6 +36,7 @@ CHOICES = (
     "span",
     "horizon",
     "fan",
+    "paths",
     "target",
     "what_if",
 )
@@ -92,6 +93,8 @@ class Session(traitlets.HasTraits):
         How far the density is followed; None: chosen from the relaxation times.
     fan : bool
         Whether the errors of γ, θ and f^th are propagated into the density.
+    paths : bool
+        Whether single particles that follow the equations are drawn.
     target : float or None, nm
         The place whose mean first-passage times are wanted.
     what_if : bool
@@ -124,6 +127,7 @@ class Session(traitlets.HasTraits):
     span: traitlets.List = traitlets.List()
     horizon = traitlets.Float(None, allow_none=True)
     fan = traitlets.Bool(False)
+    paths = traitlets.Bool(False)
     target = traitlets.Float(None, allow_none=True)
     what_if = traitlets.Bool(False)
 

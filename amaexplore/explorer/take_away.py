@@ -106,6 +106,8 @@ class TakeAway(anywidget.AnyWidget):
             others["modes"] = dict(zip(("rates", "modes"), session.latest("modes")))
         for name, fan in ((session.latest("fans") if self._there("fans") else None) or {}).items():
             others[f"fans/{name}"] = fan
+        for name, found in ((session.latest("paths") if self._there("paths") else None) or {}).items():
+            others[f"paths/{name}"] = found
         curves = session.latest("curves") if self._there("curves") else None
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "amaexplore.h5"

@@ -202,6 +202,8 @@ class DensityMap:
         image = self.root.image(
             "image", x="x", y="y", dw="dw", dh="dh", source=self.source, color_mapper=self.mapper, level="image"
         )
+        self.paths, self._paths = ColumnDataSource({"t": [], "R": []}), None
+        self.root.multi_line("t", "R", source=self.paths, line_color=COLOURS["orange"], line_width=0.8, line_alpha=0.75)
         self.track = ColumnDataSource({"t": [], "mean": [], "low": [], "high": []})
         for column, dash in (("mean", "solid"), ("low", "dotted"), ("high", "dotted")):
             self.root.line("t", column, source=self.track, color="white", line_width=1.4, line_dash=dash)
@@ -245,6 +247,21 @@ class DensityMap:
         self.root.x_range.update(start=float(times[0]), end=float(times[-1]))
         self.root.y_range.update(start=start, end=end)
         self.root.title.text = f"W̃(R, t), {EQUATIONS[regime]}"
+
+    def take_paths(self, paths):
+        """`SamplePaths` along one axis, drawn over the density; None: nothing."""
+        if paths is self._paths:
+            return
+        self._paths = paths
+        if paths is None:
+            self.paths.data = {"t": [], "R": []}
+            return
+        positions = np.array(paths.positions[:, :, 0])
+        if paths.grid.periodic:
+            # what leaves at one end and comes back at the other does not cross the picture
+            jumps = np.abs(np.diff(positions, axis=0, prepend=positions[:1])) > 0.5 * paths.grid.length
+            positions[jumps] = np.nan
+        self.paths.data = {"t": [paths.times] * positions.shape[1], "R": list(positions.T)}
 
     def show_time(self, time):
         """Put the time cursor at ``time`` (ps)."""

@@ -17,7 +17,7 @@ UNITS = ("ps", "τ_P", "τ_R")
 
 
 class DensityStep(Step):
-    """Axis, initial state, boundary, horizon, target, errors; play, pause and scrub."""
+    """Axis, initial state, boundary, horizon, target, paths, errors; play, pause and scrub."""
 
     def __init__(self, session):
         super().__init__(
@@ -25,7 +25,7 @@ class DensityStep(Step):
             5,
             "Density W̃",
             "Equation (29) for W̃(R, t), equation (56) for W̃(R, P, t)",
-            ("mean_force", "smoluchowski", "fokker_planck", "modes", "passage", "fans"),
+            ("mean_force", "smoluchowski", "fokker_planck", "modes", "passage", "paths", "fans"),
         )
         self.follows = (*self.names, "diagnosis", "theta")
         self._syncing = False
@@ -42,7 +42,9 @@ class DensityStep(Step):
                 [self.horizon, self.unit, self.boundary],
                 layout={"justify_content": "space-between"},
             ),
-            widgets.HBox([self.target, widgets.HTML("nm"), self.fan], layout={"justify_content": "space-between"}),
+            widgets.HBox(
+                [self.target, widgets.HTML("nm"), self.paths, self.fan], layout={"justify_content": "space-between"}
+            ),
             widgets.HBox([self.play, self.frame, self.clock], layout={"align_items": "center"}),
             self.facts,
         ]
@@ -92,6 +94,10 @@ class DensityStep(Step):
             description="± errors", tooltip="Carry the errors of γ, θ and f^th into W̃", layout={"width": "74px"}
         )
         linked(self.session, "fan", self.fan)
+        self.paths = widgets.ToggleButton(
+            description="paths", tooltip="Draw single particles over W̃(R, t)", layout={"width": "54px"}
+        )
+        linked(self.session, "paths", self.paths)
 
     def _make_player(self):
         self.play = widgets.ToggleButton(description="▶", tooltip="Play or pause", layout={"width": "34px"})
