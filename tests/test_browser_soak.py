@@ -33,7 +33,7 @@ USE_ONE = """([where, option, leftAlone]) => {
   }
   return nameOf(element);
 }"""
-LEFT_ALONE = ["Start what was", "Stop what", "Where the data come from", "Simulate this demo"]
+LEFT_ALONE = ["Units of", "Start what was", "Stop what", "Where the data come from", "Simulate this demo"]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_random_use_breaks_nothing_leaks_nothing_and_leaves_nothing_stale(app, n
     again = ama.Session.from_dict(document)
     for name, result, attribute in (("γ", "gamma", "isotropic"), ("ζ", "theta", "friction")):
         value = getattr(again.result(result, 120), attribute)
-        assert _agrees(shown[name], value), (name, shown[name], value, document["choices"])
+        assert _agrees(shown[name], value), (name, shown[name], value, json.dumps(document["choices"]))
     again.stop()
 
 

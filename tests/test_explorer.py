@@ -84,7 +84,7 @@ def test_controls_follow_the_session(explorer):
     )
     assert explorer.session.wait(60)
     assert explorer.regime.choice.value == "fokker-planck"
-    assert explorer.regime.temperature.value == "300"
+    assert explorer.data.temperature.value == "300"
     assert explorer.density.axis.value == "z"
     assert explorer.density.boundary.value == "periodic"
     assert explorer.window.estimator.value == "window"
@@ -97,7 +97,7 @@ def test_controls_follow_the_session(explorer):
 
 def test_the_session_follows_the_controls(explorer):
     explorer.regime.choice.value = "smoluchowski"
-    explorer.regime.temperature.value = "250"
+    explorer.data.temperature.value = "250"
     explorer.density.axis.value = "y"
     explorer.density.horizon.value = "25"
     explorer.density.mean.value, explorer.density.std.value = "0.5", "0.25"
@@ -175,6 +175,39 @@ def test_files_are_offered_by_name(tmp_path, particle):
     step = type(explorer.data)(explorer.session, folder=tmp_path)
     assert set(step.files.options) == {"run.trr", "sub/topol.tpr"}
     explorer.session.stop()
+
+
+def test_units_steps_and_masses_that_a_file_does_not_state(tmp_path):
+    """Centre-of-mass velocities of LAMMPS, in Å/fs, every 20 fs, of 40 u: the momentum is in u nm/ps after they are told."""
+    rng = np.random.default_rng(1)
+    velocity = 1e-3 * rng.normal(size=(400, 3))
+    rows = "".join(f"{k} {x:.9g} {y:.9g} {z:.9g}\n" for k, (x, y, z) in enumerate(velocity))
+    (tmp_path / "vcm.dat").write_text("# TimeStep c_vcm[1] c_vcm[2] c_vcm[3]\n" + rows)
+    explorer = Explorer(ama.Session(source={"kind": "files", "files": [str(tmp_path / "vcm.dat")]}), folder=tmp_path)
+    session, step = explorer.session, explorer.data
+    assert session.wait(60)
+    assert session.state("data").status == "failed"
+    step.units.value, step.step.value, step.mass.value = "real", "0,02", "40"
+    assert session.source["units"] == "real"
+    assert session.wait(60)
+    series = session.result("series")
+    np.testing.assert_allclose(series.momentum, 40.0 * 100.0 * velocity, rtol=1e-6)
+    assert (series.timestep, series.mass) == (0.02, 40.0)
+    # what cannot be meant is said, and what was there stays
+    step.mass.value = "heavy"
+    assert "m is a positive number of u, or empty; got 'heavy'" in step.message.value.replace("&#x27;", "'")
+    step.temperature.value = "-3"
+    assert "T is a positive number of K" in step.message.value
+    assert session.source["mass"] == 40.0
+    assert session.temperature is None
+    # another choice in the same row keeps what was told
+    step.mass.value, step.units.value = "40", "metal"
+    assert session.source | {"files": []} == {
+        "kind": "files", "files": [], "units": "metal", "timestep": 0.02, "mass": 40.0
+    }  # fmt: skip
+    assert session.undo()
+    assert (step.units.value, step.step.value, step.mass.value) == ("real", "0.02", "40")
+    session.stop()
 
 
 # -- taking away -----------------------------------------------------------------------------------------------

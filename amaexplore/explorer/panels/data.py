@@ -5,8 +5,10 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from ...results import format_value
+from ...units import ENGINE_UNITS
 from .live import LivePanel
-from .step import Step, linked, show
+from .step import Step, linked, number_field, number_of, show, text_of
 
 __all__ = ["DataStep"]
 
@@ -15,6 +17,11 @@ SUFFIXES = (
     ".lammpstrj", ".lammpstrj.gz", ".dump", ".dump.gz", ".xvg", ".csv", ".dat", ".colvar",
 )  # fmt: skip
 MOST_FILES = 400
+UNIT_WORDS = {
+    "gromacs": "nm, ps, kJ/mol", "real": "Å, fs, kcal/mol", "metal": "Å, ps, eV", "electron": "Bohr, fs, Hartree",
+    "amber": "Å, ps/20.455, kcal/mol", "si": "m, s, J", "cgs": "cm, s, erg", "micro": "µm, µs, pg", "nano": "nm, ns, ag",
+    "lj": "nm, u, kJ/mol for σ, m, ε",
+}  # fmt: skip
 MOST_FRAMES = 2**53  # "to the end", as a whole number that JSON and a page can hold
 
 
@@ -53,14 +60,34 @@ class DataStep(Step):
             continuous_update=False,
             layout={"width": "100%"},
         )
-        self.chooser = widgets.VBox([self.files, self.topology])
+        self.units = widgets.Dropdown(
+            options=[
+                ("file's units", ""),
+                *((f"{name} ({UNIT_WORDS[name]})", name) for name in (*ENGINE_UNITS, "lj")),
+            ],
+            layout={"width": "32%"},
+        )
+        self.units.tooltip = "Units of the numbers, where the file does not say (LAMMPS, columns)"
+        self.step = number_field("Δt (ps)", "file's", "Time between frames; empty: what the file says", "32%")
+        self.mass = number_field(
+            "m (u)", "file's", "Mass of the nanoparticle, for a series file that does not say it", "31%", "36px"
+        )
+        self.chooser = widgets.VBox(
+            [
+                self.files,
+                self.topology,
+                widgets.HBox([self.units, self.step, self.mass], layout={"justify_content": "space-between"}),
+            ]
+        )
         self.live = LivePanel(session, self.folder)
         self.frames = widgets.Text(
-            description="frames", placeholder="all; or start : stop : step", continuous_update=False,
-            layout={"width": "100%"}, style={"description_width": "44px"},
+            description="frames", placeholder="all; or start : stop", continuous_update=False,
+            layout={"width": "58%"}, style={"description_width": "44px"},
         )  # fmt: skip
         self.frames.tooltip = "Which frames are used, counted from 0: start : stop : step, as of a slice; empty: all"
         linked(session, "frames", self.frames, self._frames_of, _frames_text)
+        self.temperature = number_field("T (K)", "measured", "Temperature; empty: measured from the velocities", "40%")
+        linked(session, "temperature", self.temperature, self._temperature_of, text_of)
         self.facts = widgets.HTML()
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "10px"})
         self.bar_text = widgets.HTML()
@@ -76,13 +103,16 @@ class DataStep(Step):
             [self.bar, widgets.HBox([self.bar_text, self.stop], layout={"justify_content": "space-between"})]
         )
         self.body.children = [
-            self.kind, self.chooser, self.live.box, self.facts, self.frames, self.work, self.again,
+            self.kind, self.chooser, self.live.box, self.facts,
+            widgets.HBox([self.frames, self.temperature], layout={"justify_content": "space-between"}),
+            self.work, self.again,
         ]  # fmt: skip
         self._syncing = False
         self._shown_data = None
         self.kind.observe(self._chosen, "value")
         self.files.observe(self._file_chosen, "value")
-        self.topology.observe(self._file_chosen, "value")
+        for control in (self.topology, self.units, self.step, self.mass):
+            control.observe(self._file_chosen, "value")
         session.observe(lambda _change: self._follow(), "source")
         self._follow()
         self.refresh()
@@ -110,6 +140,8 @@ class DataStep(Step):
             if kind == "files":
                 self.files.value = ", ".join(self._shown(file) for file in source.get("files", ()))
                 self.topology.value = self._shown(source.get("topology") or "")
+                self.units.value = source["units"] if source.get("units") in UNIT_WORDS else ""
+                self.step.value, self.mass.value = text_of(source.get("timestep")), text_of(source.get("mass"))
         finally:
             self._syncing = False
         self.chooser.layout.display = "" if self.kind.value == "files" else "none"
@@ -123,6 +155,17 @@ class DataStep(Step):
         )
         self.refresh()
         return self.session.frames if chosen is None else chosen
+
+    def _temperature_of(self, text):
+        return self._positive(text, "T", "K", self.session.temperature)
+
+    def _positive(self, text, name, unit, before):
+        """A positive number that was typed, None for an empty field; anything else is said, and what was before stays."""
+        value = number_of(text)
+        fits = not text.strip() or (value is not None and 0.0 < value < float("inf"))
+        self._misread = "" if fits else f"{name} is a positive number of {unit}, or empty; got {text!r}."
+        self.refresh()
+        return value if fits else before
 
     def _shown(self, file):
         path = Path(file)
@@ -146,7 +189,16 @@ class DataStep(Step):
         source = {"kind": "files", "files": files}
         if self.topology.value.strip():
             source["topology"] = str(self._inside(self.topology.value.strip()))
-        self.session.source = source
+        before = self.session.source
+        told = {
+            "units": self.units.value,
+            "timestep": self._positive(self.step.value, "Δt", "ps", before.get("timestep")),
+        }
+        said = self._misread
+        told["mass"] = self._positive(self.mass.value, "m", "u", before.get("mass"))
+        self._misread = said or self._misread
+        self.session.source = source | {name: value for name, value in told.items() if value}
+        self.refresh()
 
     def _inside(self, name):
         """The path of a file the user typed. One that lies elsewhere is refused where it is opened, in a sentence."""
@@ -160,6 +212,9 @@ class DataStep(Step):
             self.facts.value = "" if data is None else _facts(data)
         report = self.session.latest("checks") if self.session.state("checks").status == "fresh" else None
         found = report.notices if report is not None else getattr(data, "notices", ()) or getattr(data, "warnings", ())
+        series = self.session.latest("series")
+        if series is not None:
+            self.temperature.placeholder = format_value(series.temperature, None) if series.temperature else "measured"
         self.tell(found)
         if self._misread:
             self.message.value = f"<div class='ama-error'>{html.escape(self._misread)}</div>"

@@ -6,9 +6,8 @@ import ipywidgets as widgets
 
 from ...prediction import MASS_FACTORS
 from ...regime import SMALL
-from ...results import format_value
 from ..explanations import data_words, explained
-from .step import Step, linked, number_of, text_of
+from .step import Step, linked, number_field, number_of, text_of
 
 __all__ = ["RegimeStep"]
 
@@ -16,7 +15,7 @@ NAMES = {"smoluchowski": "Smoluchowski (29)", "fokker-planck": "Fokker-Planck (5
 
 
 class RegimeStep(Step):
-    """Smoluchowski, Fokker-Planck or both; verdict lights; temperature and m̂."""
+    """Smoluchowski, Fokker-Planck or both; verdict lights; m̂ and other masses."""
 
     def __init__(self, session):
         super().__init__(
@@ -33,11 +32,9 @@ class RegimeStep(Step):
         self.choice.add_class("ama-segments")
         linked(session, "regime", self.choice)
         self.lights = widgets.HTML()
-        self.temperature = _number("T (K)", "measured", "Temperature; empty: measured from the velocities")
-        self.typical = _number(
-            "m̂ (u)", "mean mass", "Typical atomic mass, equation (3); empty: the mean over the subset"
+        self.typical = number_field(
+            "m̂ (u)", "mean mass", "Typical atomic mass, equation (3); empty: the mean over the subset", "43%"
         )
-        linked(session, "temperature", self.temperature, number_of, text_of)
         linked(session, "typical_mass", self.typical, number_of, text_of)
         self.what_if = widgets.ToggleButton(
             description="what if ε",
@@ -57,8 +54,7 @@ class RegimeStep(Step):
         self.body.children = [
             self.choice,
             self.lights,
-            widgets.HBox([self.temperature, self.typical], layout={"justify_content": "space-between"}),
-            widgets.HBox([self.what_if, self.mass], layout={"align_items": "center"}),
+            widgets.HBox([self.typical, self.what_if, self.mass], layout={"align_items": "center"}),
             self.other,
         ]
         self.follows = (*self.names, "series", "theta", "fokker_planck")
@@ -117,8 +113,6 @@ class RegimeStep(Step):
             self.lights.value = text
         series = self.session.latest("series")
         if series is not None:
-            measured = format_value(series.temperature, None) if series.temperature else "measured"
-            self.temperature.placeholder = measured
             self.typical.placeholder = f"{series.mass / (series.n_atoms or 1):.5g}"
         self._show_other()
         self.tell(getattr(diagnosis, "warnings", ()))
@@ -155,12 +149,3 @@ def _lights(diagnosis, data):
         )
     )
     return "".join(lines) + f"<div class='ama-times'>{times}</div>"
-
-
-def _number(label, placeholder, tooltip):
-    field = widgets.Text(
-        description=label, placeholder=placeholder, continuous_update=False, layout={"width": "49%"},
-        style={"description_width": "44px"},
-    )  # fmt: skip
-    field.tooltip = tooltip
-    return field

@@ -133,6 +133,16 @@ def linked(session, name, control, to_session=None, to_control=None):
     return control
 
 
+def number_field(label, placeholder, tooltip, width, label_width="44px"):
+    """A field for one number, with its name before it."""
+    field = widgets.Text(
+        description=label, placeholder=placeholder, continuous_update=False, layout={"width": width},
+        style={"description_width": label_width},
+    )  # fmt: skip
+    field.tooltip = tooltip
+    return field
+
+
 def number_of(text):
     """The number that was typed, with a point or a comma; None where there is none."""
     try:
