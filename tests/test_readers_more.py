@@ -1,5 +1,6 @@
 """TNG, GSD, DL_POLY HISTORY, and files of one run side by side."""
 
+import errno
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from fuzzing import argon
 
 import amaexplore as ama
-from amaexplore.errors import FormatError
+from amaexplore.errors import FormatError, InputError
 
 DATA = Path(__file__).parent / "data"
 
@@ -172,8 +173,13 @@ def test_tng_fields_at_their_own_strides(tmp_path):
     assert trajectory.order_parameters("all").temperature == pytest.approx(86.0, abs=3.0)
 
 
-def test_whole_frame_sets_of_a_cut_tng_are_read(tmp_path):
+def test_whole_frame_sets_of_a_cut_tng_are_read(tmp_path, monkeypatch):
     """The sample has two sets, of the MD steps below and from 491 on; its second begins at byte 151172."""
+
+    def disk_is_full(_handle, _size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    from amaexplore.trajectory import tng
     from amaexplore.trajectory.tng_blocks import find_frame_sets
 
     mdtraj.Trajectory(np.zeros((1, 1000, 3)), argon(1000)).save_pdb(str(tmp_path / "argon.pdb"))
@@ -200,6 +206,10 @@ def test_whole_frame_sets_of_a_cut_tng_are_read(tmp_path):
             np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:50], err_msg=name)
         streamed = ama.stream_series(path, **given, select="index 0 to 99", frames=slice(0, 50))
         np.testing.assert_allclose(streamed.momentum, whole.order_parameters(range(100)).momentum[:50], rtol=1e-5)
+    with monkeypatch.context() as full:
+        full.setattr(tng, "require_room", disk_is_full)
+        with pytest.raises(InputError, match=r"copy of 0\.151 MB in .*No space left on device.*TMPDIR"):
+            ama.load(path, **given, frames=slice(0, 50))
     for length in (151_171, 80_000, 700):  # not even the first set is whole
         path.write_bytes(data[:length])
         with pytest.raises(FormatError, match="truncated or damaged"):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import FormatError
+from ..errors import FormatError, InputError
+from ..files import reason_of, require_room
 from .frames import Frames, FrameSource, damaged, frames_per_chunk
 from .tng_blocks import copy_frame_sets, find_frame_sets
 
@@ -60,12 +61,23 @@ class TngSource(FrameSource):
         self.close()
         if self._sets.has_rest:
             # the library would look for what is not there any more
-            whole = Path(self._copies.enter_context(tempfile.TemporaryDirectory())) / "whole.tng"
-            with open(whole, "w+b") as copy:
-                copy_frame_sets(path, self._sets, n_sets, copy)
-            path = whole
+            path = self._copy_of(path, n_sets)
         self._file = self._library.TNGFileIterator(str(path), "r")
         self._n_opened = n_sets
+
+    def _copy_of(self, path, n_sets):
+        whole = Path(self._copies.enter_context(tempfile.TemporaryDirectory())) / "whole.tng"
+        size = self._sets.ends[n_sets - 1]
+        try:
+            with open(whole, "w+b") as copy:
+                require_room(copy.fileno(), size)
+                copy_frame_sets(path, self._sets, n_sets, copy)
+        except OSError as error:
+            raise InputError(
+                f"{path} was cut short; what is whole of it is read from a copy of {size / 1e6:.3g} MB in {whole.parent.parent}, "
+                f"which could not be written: {reason_of(error)}. Name a folder with room in TMPDIR, or choose fewer frames=."
+            ) from None
+        return whole
 
     def chunks(self, chosen):
         self.refuse_rest(chosen.stop)

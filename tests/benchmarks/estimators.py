@@ -5,7 +5,7 @@ written out here for the comparison: the logarithm of the averaged periodogram, 
 the number of coefficients by Akaike's criterion, on the lowest tenth of the frequencies.
 """
 
-import sys
+import argparse
 import time
 
 import numpy as np
@@ -90,4 +90,8 @@ def main(repeats=20, slow_repeats=4, n_frames=10_000):
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("repeats", nargs="?", type=int, default=20, help="seeds per estimator (20)")
+    parser.add_argument("slow_repeats", nargs="?", type=int, default=4, help="seeds for stacie (4)")
+    parser.add_argument("n_frames", nargs="?", type=int, default=10_000, help="frames of each replica (10000)")
+    main(**vars(parser.parse_args()))
