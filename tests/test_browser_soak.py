@@ -181,6 +181,8 @@ def _kernel_memory(app):
 
 
 def _agrees(card, value):
+    if card.startswith("not available"):
+        return not np.isfinite(value)
     shown = float(card.split("±")[0].replace("−", "-").split("×")[0])
     factor = 10.0 ** float(card.split("×10")[1].replace("−", "-")) if "×10" in card else 1.0
     digits = len(f"{abs(shown):g}".replace(".", "").lstrip("0")) or 1
