@@ -569,8 +569,8 @@ def run(parser, inputs, first=0, per_process=20_000):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, "--work", parser, str(number), str(count), folder]
             done = subprocess.run(
-                command, capture_output=True, text=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}
-            )
+                command, capture_output=True, text=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+            )  # fmt: skip
             lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
             total["faults"] += [(line["number"], line["fault"]) for line in lines if "fault" in line]
             if done.returncode == 0 and lines and "inputs" in lines[-1]:
@@ -586,7 +586,9 @@ def run(parser, inputs, first=0, per_process=20_000):
             if not progress.exists():
                 raise RuntimeError(f"{parser}: the process did not start: {done.stderr[-2000:]}")
             died = int(progress.read_text() or number)
-            total["faults"].append((died, f"the process ended with {done.returncode}: {done.stderr[-300:]}"))
+            # a crash in C says which lines of Python it was called from, then names every library
+            where = done.stderr[max(done.stderr.find("Fatal Python error"), 0) :] or done.stderr
+            total["faults"].append((died, f"the process ended with {done.returncode}: {where[:1500]}"))
             total["inputs"] += died + 1 - number
             number = died + 1
     return total
