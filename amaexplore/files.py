@@ -1,13 +1,28 @@
 """Writing files so that a reader never meets half of one."""
 
+import hashlib
 import os
+import re
+import socket
 import tempfile
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["reason_of", "replacing", "require_room", "settled", "writable_target", "write_text"]
+__all__ = [
+    "new_part",
+    "reason_of",
+    "replacing",
+    "require_room",
+    "settled",
+    "take_place",
+    "writable_target",
+    "write_text",
+]
+
+ABANDONED = 86_400.0  # s: a part to which nothing was added for so long belongs to nobody
 
 
 def writable_target(path):
@@ -42,25 +57,89 @@ def replacing(path, room=0):
     """
     path, temporary = writable_target(path), None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            require_room(handle, room)
-        finally:
-            os.close(handle)
-        yield Path(temporary)
-        # mkstemp makes files private; the result gets the permissions any new file would have
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-        settled(path)
+        temporary = new_part(path, room)
+        yield temporary
+        take_place(temporary, path)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {reason_of(error)}.") from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def new_part(path, room=0):
+    """An empty file beside ``path``, to be filled and given to `take_place`; its name says which process writes it.
+
+    What processes that were killed have left of the same path is cleared away, so that its room is free again.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or ``room`` bytes are not there for it.
+    """
+    prefix = f".{path.name}.{_machine()}.{os.getpid()}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        _remove_abandoned(path, os.fstat(handle).st_mtime)
+        require_room(handle, room)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+    return part
+
+
+def take_place(part, path):
+    """Give a finished part its name, in one step that outlasts a power failure."""
+    # mkstemp makes files private; the result gets the permissions any new file would have
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(part, 0o666 & ~umask)
+    with open(part, "rb") as written:
+        os.fsync(written.fileno())
+    os.replace(part, path)
+    settled(path)
+
+
+@cache
+def _machine():
+    """Eight letters for the machine and the set of processes that are numbered together: containers have their own."""
+    text = socket.gethostname()
+    with suppress(OSError):
+        text += os.readlink("/proc/self/ns/pid")
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _remove_abandoned(path, now):
+    """Parts of ``path`` whose process is no more; of other machines, which cannot be asked, those that are old.
+
+    ``now`` is the time of a file just made: the clock of the disk, which all machines that write there share.
+    """
+    ours = re.compile(re.escape(f".{path.name}.") + r"([0-9a-f]{8})\.([0-9]+)\.[a-z0-9_]{8}\.part")
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            found = ours.fullmatch(entry.name)
+            # one that another process has just finished or removed is no longer there
+            with suppress(OSError):
+                if found and (
+                    (found[1] == _machine() and not _alive(int(found[2]))) or now - entry.stat().st_mtime > ABANDONED
+                ):
+                    os.unlink(entry.path)
+
+
+def _alive(process):
+    # elsewhere the question would end the process
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's, so it lives; or no number of a process
+        return True
+    return True
 
 
 def require_room(handle, n_bytes):

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
 
 import amaexplore as ama
+from amaexplore import files
 
 N_ATOMS, N_FRAMES = 60, 400
 PREPARE = f"""
@@ -87,9 +89,121 @@ def test_a_full_disk(folder, kind):
     assert {path.name for path in folder.iterdir()} - {"in.h5md"} == set(names)
 
 
-@pytest.mark.parametrize("kind", ["trajectory", "sidecar", pytest.param("report", marks=pytest.mark.slow)])
-def test_killed_at_any_moment(folder, kind, rng):
-    """What has its name is whole, whenever the process that wrote it was killed."""
+KILLED = """
+from functools import partial
+
+home = Path(os.environ["XDG_CACHE_HOME"])
+
+
+def demo():
+    for checksum in home.rglob("*.blake2b"):
+        checksum.unlink()  # or it would only be read
+    ama.demo("argon-nanoparticle", duration=0.4, stride=1)
+
+
+def die_in_the_middle():
+    # the system ends a process one of whose files grows beyond this
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+
+
+def die_at_rename(number):
+    done = []
+
+    def hook(event, arguments):
+        if event == "os.rename" and str(arguments[0]).endswith(".part"):
+            done.append(arguments)
+            if len(done) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def in_a_child(work, prepare=None):
+    child = os.fork()
+    if child == 0:
+        try:
+            if prepare is not None:
+                prepare()
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def parts():
+    return [*folder.rglob(".*.part"), *home.rglob(".*.part")]
+
+
+def files():
+    return {{path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".part"}}
+
+
+for kind, writer in {writers}.items():
+    work = demo if kind == "demo" else partial(exec, writer, globals())
+    assert in_a_child(work) == 0, kind  # compiled and remembered by numba
+    for name in files().keys() - {{"in.h5md"}}:
+        (folder / name).unlink()
+    moments = [die_in_the_middle, *(partial(die_at_rename, n + 1) for n in range(2 if kind == "demo" else 1))]
+    # nothing there before, then the whole of it; a sidecar that is there is read, not written
+    for _ in range(1 if kind == "sidecar" else 2):
+        for moment in moments:
+            known = files()
+            assert in_a_child(work, moment) in (-signal.SIGKILL, -signal.SIGXFSZ), (kind, moment)
+            assert files() == known, (kind, moment)
+            assert parts(), (kind, moment)
+            if kind == "demo":
+                for path in home.rglob("*.h5md"):
+                    assert not path.with_suffix(".blake2b").exists()
+        assert in_a_child(work) == 0, kind
+        assert not parts(), kind
+    print(kind, "survived")
+"""
+
+
+@pytest.mark.parametrize(
+    "kinds", [["trajectory", "series", "session", "archive", "sidecar", "demo"], pytest.param(["report"], marks=pytest.mark.slow)], ids=len
+)  # fmt: skip
+def test_killed_at_any_moment(folder, kinds):
+    """What has its name is whole, and what else was left goes with the next time the same is written."""
+    writers = {kind: WRITERS.get(kind) for kind in kinds}
+    done = run(KILLED.format(writers=writers), folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("survived") == len(kinds)
+
+
+def test_what_a_living_process_or_another_machine_is_writing_is_left_alone(tmp_path):
+    path, gone = tmp_path / "out.csv", subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    machine = files._machine()
+
+    def part(name, machine, process, hours=0.0):
+        made = tmp_path / f".{name}.{machine}.{process}.abcd_123.part"
+        made.write_text("half of it")
+        os.utime(made, (time.time() - 3600 * hours,) * 2)
+        return made
+
+    abandoned = {part("out.csv", machine, gone.pid), part("out.csv", "01234567", 1, hours=25.0)}
+    kept = {
+        part("out.csv", machine, os.getppid()),
+        part("out.csv", "01234567", gone.pid, hours=23.0),
+        # by a clock that is ahead
+        part("out.csv", "01234567", gone.pid, hours=-1000.0),
+        part("other.csv", machine, gone.pid),
+        part("out.csv.gz", machine, gone.pid),
+    }
+    with files.replacing(path) as mine, files.replacing(path) as second:
+        assert mine != second
+        mine.write_text("whole")
+        second.write_text("whole")
+    assert not [place for place in abandoned if place.exists()]
+    assert set(tmp_path.iterdir()) == kept | {path}
+
+
+def test_a_disk_that_is_only_read(folder):
+    """Everything can be looked at, and what cannot be written is refused in one line."""
     program = """
     import errno, tempfile
     real = os.open

@@ -8,7 +8,7 @@ import pytest
 import amaexplore as ama
 from amaexplore.errors import Cancelled
 from amaexplore.simulate import demo as room
-from amaexplore.simulate import dynamics
+from amaexplore.simulate import dynamics, recorder
 from amaexplore.simulate.dynamics import Engine, equilibrate, platforms_by_speed
 from amaexplore.simulate.systems import argon_nanoparticle, icosahedron
 from amaexplore.units import BOLTZMANN
@@ -172,6 +172,27 @@ def test_a_damaged_cache_is_made_again(cache_home, simulations, harm):
     assert len(simulations) == 2
     ama.demo(**SHORT)
     assert len(simulations) == 2
+
+
+def test_two_programs_that_simulate_the_same_demo_at_once(cache_home, simulations, monkeypatch):
+    """The second remembers its run while the first is about to; both go on, and what is left is whole."""
+    write_series, others = recorder.write_series, []
+
+    def another_comes_first(*arguments):
+        if not others:
+            others.append(None)
+            others[0] = ama.demo(**SHORT)
+        write_series(*arguments)
+
+    monkeypatch.setattr(recorder, "write_series", another_comes_first)
+    first = ama.demo(**SHORT)
+    assert len(simulations) == 2
+    assert not [notice for notice in (*first.notices, *others[0].notices) if notice.code == "cache_unavailable"]
+    np.testing.assert_array_equal(others[0].positions, first.positions)
+    again = ama.demo(**SHORT)
+    assert len(simulations) == 2
+    np.testing.assert_array_equal(again.positions, first.positions)
+    assert ama.load_series(again.files[0]).n_frames == first.n_frames
 
 
 def test_without_a_writable_cache_it_works_and_says_so(tmp_path, monkeypatch):

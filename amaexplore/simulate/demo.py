@@ -435,13 +435,14 @@ def _read_cache(path, request, n_frames, n_atoms):
 
 def _write_cache(trajectory, series, path):
     """The frames, and R, P and F at every step, which `amaexplore.load_series` reads from the same file."""
+    from ..trajectory.h5md import write_h5md
     from .recorder import write_series
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"no permission to write in {path.parent}.")
-    trajectory.save(path)
-    write_series(path, series)
+    # two programs may be about it at once, each in a file of its own until that is complete
+    write_h5md(trajectory, path, lambda file: write_series(file, series))
     # last, so that whatever was cut short has no valid checksum
     write_text(_checksum_file(path), _checksum(path))
 

@@ -263,7 +263,7 @@ def _rows_of(dataset, rows):
 # -- writing ------------------------------------------------------------------------------------------
 
 
-def write_h5md(trajectory, path):
+def write_h5md(trajectory, path, more=None):
     """Write a trajectory as H5MD, in nm, ps, u and kJ/mol/nm.
 
     A frame that lacks a field is left out of that field's own list of times.
@@ -273,31 +273,40 @@ def write_h5md(trajectory, path):
     trajectory : Trajectory
     path : str or Path
         Written under a temporary name and renamed, so that no half-written file is ever met.
+    more : callable (path), optional
+        Adds what else belongs into the file before it gets its name.
     """
-    from .. import __version__
-
     arrays = [values for name in FIELDS if (values := getattr(trajectory, name)) is not None]
     room = MARGIN + sum(values.dtype.itemsize * math.prod(values.shape) for values in arrays) + 300 * trajectory.n_atoms
-    with replacing(path, room) as temporary, h5py.File(temporary, "w") as file:
-        header = file.create_group("h5md")
-        header.attrs["version"] = np.array([1, 1], dtype=np.int32)
-        header.create_group("author").attrs["name"] = "unknown"
-        creator = header.create_group("creator")
-        creator.attrs["name"], creator.attrs["version"] = "amaexplore", __version__
-        group = file.create_group("particles/trajectory")
-        steps = _steps(trajectory)
-        for name in FIELDS:
-            values = getattr(trajectory, name)
-            if values is not None:
-                _write_element(group, name, values, trajectory, steps)
-        _write_box(group, trajectory, steps)
-        group["mass"] = trajectory.masses
-        group["mass"].attrs["unit"] = "u"
-        bonds = np.array([(a.index, b.index) for a, b in trajectory.topology.bonds], dtype=np.int32).reshape(-1, 2)
-        if len(bonds):
-            file["connectivity/bonds"] = bonds
-            file["connectivity/bonds"].attrs["particles_group"] = group.ref
-        file[f"{OWN_GROUP}/description"] = json.dumps(_description(trajectory))
+    with replacing(path, room) as temporary:
+        with h5py.File(temporary, "w") as file:
+            _write_all(file, trajectory)
+        if more is not None:
+            more(temporary)
+
+
+def _write_all(file, trajectory):
+    from .. import __version__
+
+    header = file.create_group("h5md")
+    header.attrs["version"] = np.array([1, 1], dtype=np.int32)
+    header.create_group("author").attrs["name"] = "unknown"
+    creator = header.create_group("creator")
+    creator.attrs["name"], creator.attrs["version"] = "amaexplore", __version__
+    group = file.create_group("particles/trajectory")
+    steps = _steps(trajectory)
+    for name in FIELDS:
+        values = getattr(trajectory, name)
+        if values is not None:
+            _write_element(group, name, values, trajectory, steps)
+    _write_box(group, trajectory, steps)
+    group["mass"] = trajectory.masses
+    group["mass"].attrs["unit"] = "u"
+    bonds = np.array([(a.index, b.index) for a, b in trajectory.topology.bonds], dtype=np.int32).reshape(-1, 2)
+    if len(bonds):
+        file["connectivity/bonds"] = bonds
+        file["connectivity/bonds"].attrs["particles_group"] = group.ref
+    file[f"{OWN_GROUP}/description"] = json.dumps(_description(trajectory))
 
 
 def _steps(trajectory):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import mmap
 import os
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,7 +21,7 @@ import numpy as np
 import platformdirs
 
 from ..errors import FormatError, InputError, MissingFieldError, Notice
-from ..files import reason_of, require_room, settled
+from ..files import new_part, reason_of, take_place
 from .frames import laid_out_as, refuse_elsewhere
 from .memory import memory_budget
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
@@ -214,11 +213,9 @@ def writing_sidecar(path, mark, *, n_atoms, edges, bounds, fields, dtype="float3
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.part"
+    temporary = None
     try:
-        with open(temporary, "wb") as new:
-            require_room(new.fileno(), _size(n_atoms, edges, bounds, fields, dtype))
+        temporary = new_part(path, _size(n_atoms, edges, bounds, fields, dtype))
         layout = _allocate(temporary, n_atoms, edges, bounds, fields, dtype)
         facts = {}
         yield layout, facts
@@ -227,41 +224,20 @@ def writing_sidecar(path, mark, *, n_atoms, edges, bounds, fields, dtype="float3
             file.attrs["fingerprint"] = json.dumps(mark, default=str)
             file.attrs["complete"] = True
         _check(temporary)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-        settled(path)
+        take_place(temporary, path)
     except OSError as error:
         raise InputError(
             f"Cannot write the sidecar {path}: {reason_of(error)}; give directory= with room to write."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _size(n_atoms, edges, bounds, fields, dtype):
     """Bytes of all rows and prefix rows."""
     each = n_atoms * np.dtype(dtype).itemsize + (len(edges) - 1) * 8
     return len(fields) * each * sum(3 * padded(past - first) for first, past in bounds)
-
-
-def _remove_abandoned(path):
-    """Temporary files of processes that died on this machine."""
-    here = socket.gethostname()
-    for part in path.parent.glob(f".{_glob_safe(path.name)}.{_glob_safe(here)}.*.part"):
-        number = part.name.split(".")[-2]
-        if number.isdigit() and not _alive(int(number)):
-            part.unlink(missing_ok=True)
-
-
-def _alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, so it lives
-        return True
-    return True
 
 
 def _allocate(path, n_atoms, edges, bounds, fields, dtype):
