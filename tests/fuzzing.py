@@ -9,6 +9,7 @@ file that is opened, every program that is started and every connection that is 
 """
 
 import argparse
+import faulthandler
 import io
 import json
 import os
@@ -515,6 +516,8 @@ def work(parser, first, inputs, folder):
             os.pwrite(progress.fileno(), f"{number:20d}".encode(), 0)
             begin, fault = time.perf_counter(), None
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+            # no signal is heard while a loop in C goes on
+            faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
             try:
                 read(path)
                 accepted += 1
@@ -529,6 +532,7 @@ def work(parser, first, inputs, folder):
                 fault = traceback.format_exc(limit=-4)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0.0)
+                faulthandler.cancel_dump_traceback_later()
             took = time.perf_counter() - begin
             slowest = max(slowest, took)
             if noted:
@@ -586,8 +590,9 @@ def run(parser, inputs, first=0, per_process=20_000):
             if not progress.exists():
                 raise RuntimeError(f"{parser}: the process did not start: {done.stderr[-2000:]}")
             died = int(progress.read_text() or number)
-            # a crash in C says which lines of Python it was called from, then names every library
-            where = done.stderr[max(done.stderr.find("Fatal Python error"), 0) :] or done.stderr
+            # a crash or an endless loop in C says which lines of Python it was called from, then names every library
+            where = re.search(r"(Fatal Python error|Timeout \()(.|\n)*", done.stderr)
+            where = where[0] if where else done.stderr
             total["faults"].append((died, f"the process ended with {done.returncode}: {where[:1500]}"))
             total["inputs"] += died + 1 - number
             number = died + 1

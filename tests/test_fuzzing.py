@@ -9,6 +9,8 @@ import pytest
 
 import amaexplore as ama
 from amaexplore.errors import FormatError
+from amaexplore.trajectory.hdf5_heaps import refuse_endless_heaps
+from amaexplore.trajectory.sidecar import open_sidecar
 
 
 @pytest.mark.parametrize("parser", fuzzing.PARSERS)
@@ -35,10 +37,17 @@ def test_what_would_be_a_fault_is_seen(monkeypatch, tmp_path):
     broken.write_text(text, encoding="utf-8")
     monkeypatch.setattr(fuzzing, "__file__", str(broken))
     monkeypatch.setitem(fuzzing.PARSERS, "broken", fuzzing.PARSERS["selection"])
-    found = fuzzing.run("broken", 5)
+    found = fuzzing.run("broken", 6)
     told = " ".join(fault for _, fault in found["faults"])
-    assert len(found["faults"]) == 4
-    for words in ("longer than", "/etc/passwd", "ZeroDivisionError", "the process ended with -6"):
+    assert len(found["faults"]) == 5
+    for words in (
+        "longer than",
+        "in _break",
+        "Timeout",
+        "/etc/passwd",
+        "ZeroDivisionError",
+        "the process ended with -6",
+    ):
         assert words in told
 
 
@@ -55,6 +64,8 @@ def _break(path, count=[-1]):
         1 / 0
     if number == 3:
         os.abort()
+    if number == 4:
+        sum(range(10**13))
 
 
 PARSERS["broken"] = (selection, damaged_words, "txt", _break)
@@ -86,3 +97,22 @@ def test_hdf5_files_that_lead_to_other_files_are_refused(tmp_path, kind, ending)
             file.create_virtual_dataset(place, layout)
     with pytest.raises(FormatError, match=r"(an)?other file"):
         ama.load(path)
+
+
+def test_texts_of_impossible_size_are_refused(tmp_path):
+    """HDF5 would go round in a circle for ever where a text has the size 0, in C, where nothing stops it."""
+    path = tmp_path / "damaged.h5"
+    with h5py.File(path, "w") as file:
+        file["numbers"], file["text"] = np.zeros(5), "a" * 300
+    whole = path.read_bytes()
+    heap = whole.index(b"GCOL")
+    refuse_endless_heaps(path)
+    free = heap + 16 + 16 + 304
+    assert int.from_bytes(whole[free + 8 : free + 16], "little") == 4096 - (free - heap)
+    for place, size in ((free, 0), (heap + 16, 2**64 - 16)):
+        path.write_bytes(whole[: place + 8] + size.to_bytes(8, "little") + whole[place + 16 :])
+        with pytest.raises(FormatError, match=r"impossible size"):
+            refuse_endless_heaps(path)
+    path.write_bytes(fuzzing.make_input("sidecar", 1684))
+    with pytest.raises(FormatError, match=rf"{path.name} is damaged: the texts in it, at byte \d+"):
+        open_sidecar(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AmaError, FormatError
+from .hdf5_heaps import refuse_endless_heaps
 
 __all__ = [
     "CHUNK_BYTES",
@@ -182,10 +183,12 @@ def refuse_elsewhere(file, path):
     Raises
     ------
     FormatError
-        It has external links, or datasets that are stored in, or put together from, other files.
+        It has external links, or datasets that are stored in, or put together from, other files; or it is damaged so
+        that it cannot be read to an end.
     """
     import h5py
 
+    refuse_endless_heaps(path)
     groups, seen = [file], set()
     while groups:
         group = groups.pop()

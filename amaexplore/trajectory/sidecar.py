@@ -23,6 +23,7 @@ import platformdirs
 from ..errors import FormatError, InputError, MissingFieldError, Notice
 from ..files import new_part, reason_of, take_place
 from .frames import laid_out_as, refuse_elsewhere
+from .hdf5_heaps import refuse_endless_heaps
 from .memory import memory_budget
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
@@ -142,9 +143,10 @@ def _glob_safe(name):
 
 def _read_mark(path):
     try:
+        refuse_endless_heaps(path)
         with h5py.File(path, "r") as file:
             return json.loads(file.attrs["fingerprint"])
-    except (OSError, KeyError, ValueError):  # not ours, or damaged: not ours to touch
+    except (FormatError, OSError, KeyError, ValueError):  # not ours, or damaged: not ours to touch
         return None
 
 
