@@ -475,8 +475,9 @@ def _sums_over_frames(trajectory, subset):
 def _weighted_sum(values, indices, weights):
     """`weighted_sum`, in pieces where the values are mapped from a file."""
     from .trajectory.frames import frames_per_chunk
-    from .trajectory.memory import let_go, mapped_file
+    from .trajectory.memory import let_go, mapped_file, require_whole
 
+    require_whole(mapped_file(values))
     if mapped_file(values) is None or not values.flags.c_contiguous:
         return weighted_sum(values, indices, weights)
     size, sums = frames_per_chunk(values.shape[1], 1, values.itemsize), []

@@ -6,8 +6,12 @@ import sys
 import textwrap
 import time
 
+import mdtraj
 import numpy as np
 import pytest
+from fuzzing import argon
+from test_ingest import write_trr
+from test_readers_more import write_dcd, write_netcdf
 
 import amaexplore as ama
 from amaexplore import files
@@ -243,3 +247,114 @@ def test_two_programs_on_one_store(folder):
     assert [process.returncode for process in both] == [0, 0], told
     assert told[0][0] == told[1][0]
     assert len([path for path in folder.iterdir() if path.suffix == ".h5"]) == 1
+
+
+CHANGED = """
+import shutil
+from amaexplore.explorer.scene import Scene
+from amaexplore.trajectory import memory
+
+path = folder / "in.h5md"
+(other,) = [ama.ingest(path, directory=folder / "other").store().path]
+
+
+def opened():
+    data = ama.ingest(path, directory=folder)
+    return data, data.store().path
+
+
+def told(ask):
+    try:
+        return ask() is not None and "numbers"
+    except AmaError as error:
+        assert "\\n" not in str(error)
+        return str(error)
+
+
+expected = ama.load(path).order_parameters([3, 5, 8]).momentum
+# deleted, or another put in its place: the old one is held as long as it is used
+data, sidecar = opened()
+sidecar.unlink()
+np.testing.assert_allclose(data.order_parameters([3, 5, 8]).momentum, expected)
+data, sidecar = opened()
+np.random.default_rng(0).normal(size=10_000).tofile(folder / "new")
+os.replace(folder / "new", sidecar)
+np.testing.assert_allclose(data.order_parameters([3, 5, 8]).momentum, expected)
+assert np.isfinite(data.positions).all()
+sidecar.unlink()
+# cut, or written over by what copies into a file that is there
+for harm, words in (("cut", "has become shorter since"), ("written over", "was written over since")):
+    data, sidecar = opened()
+    first = data.order_parameters([3, 5, 8])
+    os.utime(sidecar, ns=(1, 1))
+    if harm == "cut":
+        os.truncate(sidecar, 8192)
+    else:
+        shutil.copyfile(other, sidecar)
+    questions = {{
+        "a selection": lambda: data.order_parameters(range(9, 30)),
+        "progressively": lambda: list(data.store().progressively(np.arange({n_atoms}) % 7 == 1, patience=1000)),
+        "a table": lambda: data.store().running(np.arange(20), np.arange(1, 20)),
+    }}
+    if harm == "cut":
+        questions |= {{
+            "the whole analysis": lambda: ama.analyze(data, select="index 3 to 7"),
+            "some frames": lambda: data.frames(slice(20, 80)).order_parameters([5]),
+            "the picture": lambda: Scene(data, data.select([1, 2])).positions(3),
+            "the checks": lambda: ama.check(data, subset=[1, 2]),
+            "a copy": lambda: data.save(folder / "copy.h5md"),
+        }}
+    for name, ask in questions.items():
+        answer = told(ask)
+        assert answer and words.split(" since")[0] in answer, (harm, name, answer)
+    # what is known already is known still
+    np.testing.assert_array_equal(data.order_parameters([3, 5, 8]).momentum, first.momentum)
+    sidecar.unlink()
+print("no crash")
+"""
+
+
+def test_a_store_that_changes_while_it_is_used(folder):
+    """One sentence or the old numbers: the system ends a program that reads behind the end of a mapped file."""
+    done = run(CHANGED.format(n_atoms=N_ATOMS), folder)
+    assert done.stdout == "no crash\n", (done.returncode, done.stdout, done.stderr)
+
+
+CUT = """
+from amaexplore.trajectory import amber, ingest, positions
+from amaexplore.trajectory.readers import open_files
+
+counts = []
+amber.frames_per_chunk = positions.frames_per_chunk = lambda *_: 1
+for name in ("run.nc", "fixed.dcd"):
+    (source,) = open_files([folder / name], folder / "argon.pdb")
+    try:
+        for frames in source.chunks(slice(None)):
+            counts.append(name)
+            os.truncate(folder / name, 4096)
+    except AmaError as error:
+        print(name, error)
+source = ingest.TrrSource.of([folder / "md.trr"])
+block, rows = source.block(0, source.n_frames), np.empty((source.n_atoms, 3 * 160), dtype=np.float32)
+os.truncate(folder / "md.trr", 4096)
+for ask in (lambda: block.fill("positions", 0, rows), lambda: block.positions_at(100), lambda: source.block(0, 150)):
+    try:
+        ask()
+    except AmaError as error:
+        print("md.trr", error)
+assert counts == ["run.nc", "fixed.dcd"], counts
+"""
+
+
+def test_a_trajectory_that_is_cut_while_it_is_read(folder, rng):
+    """As by a simulation that is started again under the same name."""
+    positions = rng.normal(size=(150, N_ATOMS, 3))
+    write_netcdf(folder / "run.nc", np.arange(150.0), coordinates=positions)
+    write_dcd(folder / "fixed.dcd", np.where(np.arange(N_ATOMS)[:, None] == 1, positions[:1], positions), fixed=[1])
+    mdtraj.Trajectory(positions[:1], argon(N_ATOMS)).save_pdb(str(folder / "argon.pdb"))
+    write_trr(folder / "md.trr", np.arange(150.0), np.full((150, 3, 3), np.nan), {"positions": positions})
+    done = run(CUT, folder)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["run.nc", "fixed.dcd", "md.trr", "md.trr", "md.trr"]
+    assert all("has become shorter" in line for line in lines)

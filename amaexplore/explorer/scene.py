@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import AmaError
 from ..subset import index_text
+from ..trajectory.memory import mapped_file, require_whole
 from .panels.pickers import molecules_of
 
 __all__ = ["BATHS", "WHOLES", "Scene"]
@@ -132,6 +133,7 @@ class Scene:
         The bath is shown in the periodic images nearest to it, residues whole.
         """
         held = self._held[frame]
+        require_whole(mapped_file(self.data.positions))
         everything = self.data.positions[held]
         mine = self.subset.indices
         weights = self.subset.masses[mine]

@@ -1,6 +1,7 @@
 """AMBER NetCDF trajectories, also separate velocity (mdvel) and force (mdfrc) files."""
 
 import gc
+import os
 import warnings
 
 import numpy as np
@@ -45,6 +46,7 @@ class AmberSource(FrameSource):
                 f"{path} is NetCDF but holds no AMBER coordinates, velocities or forces (it holds "
                 f"{', '.join(self._file.variables) or 'nothing'})."
             )
+        self._size = os.fstat(self._file.fp.fileno()).st_size
         n_atoms = int(self._file.dimensions["atom"])
         shapes = {name: variable.data.shape for name, (variable, _, _) in self._variables.items()}
         if any(len(shape) != 3 or shape[1:] != (n_atoms, 3) for shape in shapes.values()):
@@ -60,6 +62,9 @@ class AmberSource(FrameSource):
         frames = range(*chosen.indices(self.n_frames))
         size = frames_per_chunk(self.n_atoms, len(self._variables))
         for first in range(0, len(frames), size):
+            # the system ends a program that reads behind the end of a mapped file
+            if os.fstat(self._file.fp.fileno()).st_size < self._size:
+                raise FormatError(f"{self.path} has become shorter while it was read; is it still being written?")
             part = frames[first : first + size]
             rows = slice(part.start, part.stop, part.step)
             fields = {

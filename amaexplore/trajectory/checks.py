@@ -15,6 +15,7 @@ from ..units import BOLTZMANN
 from .degrees_of_freedom import rigid_pairs
 from .frames import FIELDS
 from .half_step import measure_offset
+from .memory import mapped_file, require_whole
 from .temperature import (
     host_is_missing,
     is_complete,
@@ -122,6 +123,8 @@ def check(trajectory_or_files, topology=None, subset=None, **load_options):
         from .readers import load
 
         trajectory = load(trajectory_or_files, topology=topology, **load_options)
+    for name in FIELDS:
+        require_whole(mapped_file(getattr(trajectory, name)))
     view = _View(trajectory, subset)
     notices = [*trajectory.notices]
     for look in _LOOKS:

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import FormatError, Notice
 from ..files import replacing
 from .frames import FIELDS, Frames, FrameSource, frames_per_chunk, laid_out_as, refuse_elsewhere
+from .memory import mapped_file, require_whole
 from .topologies import topology_of_particles
 from .unit_text import unit_factor
 
@@ -330,6 +331,7 @@ def _write_element(group, name, values, trajectory, steps):
     rows = np.flatnonzero(held)
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
+        require_whole(mapped_file(values))
         data[first : first + len(part)] = values[part[0] : part[-1] + 1] if _is_run(part) else values[part]
     _write_clock(element, trajectory.times[held], steps[held])
 

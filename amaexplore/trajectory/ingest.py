@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..kernels.ingest import step_images, whole_images
 from ..kernels.store import fill_rows, fill_rows_swapped
-from .memory import memory_budget
+from .memory import memory_budget, require_whole
 from .sidecar import fingerprint, open_sidecar, remove_sidecars, remove_stale, sidecar_path, writing_sidecar
 from .store import FIELDS, LONGEST_BLOCK, atom_edges, padded, prefix_rows
 from .trr import TrrFile, index_trr
@@ -516,8 +516,7 @@ class _TrrBlock:
 
     def __init__(self, source, start, stop):
         self.times, self.boxes = np.empty(stop - start), np.empty((stop - start, 3, 3))
-        self._maps = []
-        self._parts = []  # words of a file, index of the file, its frames, where they begin in the block
+        self._parts = []  # the map of a file, its words, index of the file, its frames, where they begin in the block
         for number in np.unique(source.which[start:stop]):
             file = source.files[number]
             # a file's frames are consecutive
@@ -525,27 +524,31 @@ class _TrrBlock:
             frames = source.frame[start:stop][here]
             self.times[here], self.boxes[here] = file.times[frames], file.boxes[frames]
             with open(file.path, "rb") as data:
+                # neither its old end nor that of the map may be read beyond
+                if os.fstat(data.fileno()).st_size < file.n_bytes:
+                    raise FormatError(f"{file.path} has become shorter while it was read; is it still being written?")
                 mapped = mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
             words = np.frombuffer(mapped, dtype=np.uint32, count=len(mapped) // 4)
-            self._parts.append((words, file, frames, int(here[0])))
-            self._maps.append(mapped)
+            self._parts.append((mapped, words, file, frames, int(here[0])))
 
     def fill(self, name, first_atom, rows):
         """See `BlockSource`."""
-        for words, file, frames, column in self._parts:
+        for mapped, words, file, frames, column in self._parts:
+            require_whole(mapped, file.path)
             starts = file.starts[name][frames]
             work = partial(fill_rows_swapped, words, starts, rows.view(np.uint32), first_atom, column)
             share(work, len(rows), 3 * len(rows) * len(frames))
 
     def done(self):
         """A field has been read: its pages need not be held any longer."""
-        for mapped in self._maps:
+        for mapped, *_ in self._parts:
             if hasattr(mmap, "MADV_DONTNEED"):
                 mapped.madvise(mmap.MADV_DONTNEED)
 
     def positions_at(self, frame):
         """Positions (n_atoms, 3) in one frame."""
-        words, file, frames, column = next(part for part in reversed(self._parts) if part[3] <= frame)
+        mapped, words, file, frames, column = next(part for part in reversed(self._parts) if part[-1] <= frame)
+        require_whole(mapped, file.path)
         start = file.starts["positions"][frames[frame - column]]
         return words[start : start + 3 * file.n_atoms].view(">f4").astype(float).reshape(-1, 3)
 

@@ -9,9 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import FormatError, InputError
 
-__all__ = ["frame_by_frame", "give_back", "held_frames", "let_go", "mapped_file", "memory_budget", "parse_size"]
+__all__ = [
+    "frame_by_frame",
+    "give_back",
+    "held_frames",
+    "let_go",
+    "mapped_file",
+    "memory_budget",
+    "parse_size",
+    "require_whole",
+]
 
 PIECE = 2**24  # bytes of a mapped file between two times of letting go
 LARGE_PAGE = 2**21  # bytes that come along with the first that is read
@@ -63,12 +72,30 @@ def mapped_file(array):
     return array if is_file else None
 
 
+def require_whole(mapped, path=None):
+    """Refuse a map (or ``None``) of a file that somebody has cut since: the system ends a program that reads behind the end.
+
+    Raises
+    ------
+    FormatError
+    """
+    if mapped is not None and mapped.size() < len(mapped):
+        name = "The file behind these data" if path is None else str(path)
+        raise FormatError(f"{name} has become shorter since it was opened; make it whole and load the data again.")
+
+
 def let_go(array):
     """Let the pages of an array that is mapped from a file leave this process; they are read again where they are needed.
 
     Without this a pass over a large file would look like, and where memory is short be, the whole of it in memory.
+
+    Raises
+    ------
+    FormatError
+        The file has become shorter, see `require_whole`.
     """
     mapped = mapped_file(array)
+    require_whole(mapped)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -96,6 +123,7 @@ def held_frames(values):
     """Which frames of a field (n_frames, n_atoms, 3) hold it: those whose first number is not NaN."""
     if mapped_file(values) is None or not values.flags.c_contiguous:
         return np.isfinite(values[:, 0, 0])
+    require_whole(mapped_file(values))
     held = np.empty(len(values), dtype=bool)
     size = max(1, PIECE // values[0].nbytes)
     for first in range(0, len(values), size):
@@ -107,6 +135,7 @@ def held_frames(values):
 def frame_by_frame(values, frames):
     """The frames of a field (n_frames, n_atoms, 3) one after the other, each let go after it has been used."""
     size, passed = max(LARGE_PAGE, values.dtype.itemsize * int(np.prod(values.shape[1:]))), 0
+    require_whole(mapped_file(values))
     for frame in frames:
         yield values[frame]
         passed += size

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import FormatError, Notice
 from .frames import Frames, FrameSource, box_from_cell, damaged, frames_per_chunk
+from .memory import mapped_file, require_whole
 
 __all__ = ["DcdSource", "MdtrajSource"]
 
@@ -224,6 +225,7 @@ class _DcdLayout:
         later = self._mapped(self._later, self._begin + self._first.itemsize, self.n_frames - 1)
         for row, number in enumerate(frames):
             frame, atoms = (first[0], slice(None)) if number == 0 else (later[number - 1], self._free)
+            require_whole(mapped_file(later if number else first), self.path)
             self._check(frame, number)
             for k, name in enumerate("xyz"):
                 positions[row, :, k] = first[0][name]
@@ -235,6 +237,8 @@ class _DcdLayout:
     def _mapped(self, frame, begin, count):
         if count == 0:
             return np.empty(0, frame)
+        if self.path.stat().st_size < begin + count * frame.itemsize:
+            raise FormatError(f"{self.path} has become shorter while it was read; is it still being written?")
         return np.memmap(self.path, dtype=frame, mode="r", offset=begin, shape=(count,))
 
     def _check(self, frame, number):

@@ -24,7 +24,7 @@ from ..errors import FormatError, InputError, MissingFieldError, Notice
 from ..files import new_part, reason_of, take_place
 from .frames import laid_out_as, refuse_elsewhere
 from .hdf5_heaps import refuse_endless_heaps
-from .memory import memory_budget
+from .memory import memory_budget, require_whole
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
 __all__ = [
@@ -364,8 +364,20 @@ def _open_store(path):
             places = [_places(file["blocks"][str(number)]) for number in range(len(file["blocks"]))]
         with open(path, "rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            unchanged = partial(_require_unchanged, mapped, Path(path), os.fstat(file.fileno()))
         blocks = [_mapped_block(mapped, *place) for place in places]
-        return AtomStore(masses, edges, blocks, Path(path), first_positions)
+        return AtomStore(masses, edges, blocks, Path(path), unchanged, first_positions)
+
+
+def _require_unchanged(mapped, path, before):
+    """Refuse a sidecar that was cut or written over; one that was deleted or replaced by another lives on in its map."""
+    require_whole(mapped, path)
+    try:
+        now = path.stat()
+    except OSError:
+        return
+    if os.path.samestat(now, before) and now.st_mtime_ns != before.st_mtime_ns:
+        raise FormatError(f"{path} was written over since it was opened; load the data again.")
 
 
 def _places(group):
@@ -420,6 +432,7 @@ class StoredField:
         return self.shape[0]
 
     def __getitem__(self, key):
+        self._store.require_unchanged()
         key = key if isinstance(key, tuple) else (key,)
         frames, rest = (key[0] if key else slice(None)), (slice(None), *key[1:])
         if np.ndim(frames) == 0 and not isinstance(frames, slice):

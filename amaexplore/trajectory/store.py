@@ -134,15 +134,18 @@ class AtomStore:
         Consecutive in time, all with the same fields.
     path : Path or None
         The sidecar file that the rows are mapped from.
+    require_unchanged : callable or None
+        Raises an error where that file is no longer the one that was mapped.
     first_positions : ndarray, shape (n_atoms, 3), nm, or None
         In the first frame that has positions: atom by atom from the rows of a file they would be slow to get.
     """
 
-    def __init__(self, masses, edges, blocks, path=None, first_positions=None):
+    def __init__(self, masses, edges, blocks, path=None, require_unchanged=None, first_positions=None):
         self.masses = np.ascontiguousarray(masses, dtype=float)
         self.edges = np.ascontiguousarray(edges, dtype=np.int64)
         self.blocks = tuple(blocks)
         self.path = path
+        self.require_unchanged = require_unchanged or (lambda: None)
         self.first_positions = first_positions
         self.fields = tuple(name for name in FIELDS if name in self.blocks[0].rows)
         self._weights = {name: np.ones(len(masses)) if name == "forces" else self.masses for name in self.fields}
@@ -292,6 +295,7 @@ class AtomStore:
     def _follow(self, plan, chosen):
         if plan.base is not None and not plan.cost:
             return plan.base
+        self.require_unchanged()
         result = self._begun(plan, chosen)
         weights = self._plan_weights(plan)
         for number, block in enumerate(self.blocks):
@@ -320,6 +324,7 @@ class AtomStore:
 
     def _follow_frames(self, plan, number, low, high, result):
         """Some frames of one block, all three components."""
+        self.require_unchanged()
         weights = self._plan_weights(plan)
         stride = self.blocks[number].length // 3
 
@@ -371,6 +376,7 @@ class AtomStore:
         list
             One sum per stop, for `pin`.
         """
+        self.require_unchanged()
         begin, base = (0, None) if after is None else after
         part = np.ascontiguousarray(order[begin : stops[-1]], dtype=np.int64)
         local = np.asarray(stops, dtype=np.int64) - begin

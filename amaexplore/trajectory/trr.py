@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import FormatError
+from .memory import require_whole
 
 __all__ = ["TrrFile", "index_trr"]
 
@@ -32,6 +33,8 @@ class TrrFile:
         NaN where a frame has none.
     starts : dict of ndarray of int, shape (n_frames,)
         By field: offset of its first number in units of 4 bytes, −1 where a frame lacks it.
+    n_bytes : int
+        Of all frames.
     """
 
     path: str
@@ -39,6 +42,7 @@ class TrrFile:
     times: np.ndarray
     boxes: np.ndarray
     starts: dict
+    n_bytes: int
 
 
 def index_trr(path):
@@ -59,6 +63,7 @@ def index_trr(path):
         data.madvise(mmap.MADV_RANDOM)
         place = 0
         while place < len(data):
+            require_whole(data, path)
             if len(data) - place < _HEADER or data[place : place + len(_MAGIC)] != _MAGIC:
                 raise FormatError(_broken(path, place, len(times), len(data)))
             sizes = _SIZES.unpack_from(data, place + len(_MAGIC))
@@ -81,7 +86,7 @@ def index_trr(path):
         raise FormatError(f"{path} holds no frame.")
     columns = np.array(starts, dtype=np.int64).T
     fields = dict(zip(("positions", "velocities", "forces"), columns))
-    return TrrFile(str(path), n_atoms, np.array(times), np.array(boxes).reshape(-1, 3, 3), fields)
+    return TrrFile(str(path), n_atoms, np.array(times), np.array(boxes).reshape(-1, 3, 3), fields, place)
 
 
 def _broken(path, place, n_frames, size):
