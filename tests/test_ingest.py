@@ -236,6 +236,25 @@ def test_a_sidecar_is_made_once_and_anew_when_the_file_or_a_setting_changes(run,
     assert sidecars(path) == []
 
 
+def test_a_clock_that_is_wrong_changes_nothing(run, monkeypatch):
+    """A file counts as changed where its time is another one, later or earlier; how old the sidecar is does not count."""
+    path, pdb, _, fields, times, boxes = run
+    future, past = 4_000_000_000, 1_000_000_000
+    os.utime(path, (future, future))
+    ama.ingest(path, pdb)
+    (made,) = sidecars(path)
+    for moment in (past, future + past):
+        os.utime(made, (moment, moment))
+        with monkeypatch.context() as patch:
+            patch.setattr(room, "write_store", None)  # would fail if called
+            assert ama.ingest(path, pdb).n_frames == 150
+    # written again after the clock was set back: as many bytes, other numbers
+    write_trr(path, times, boxes, fields | {"forces": 2 * fields["forces"]})
+    os.utime(path, (past, past))
+    np.testing.assert_array_equal(ama.ingest(path, pdb).forces, 2 * fields["forces"])
+    assert made not in sidecars(path)
+
+
 def test_a_damaged_sidecar_is_made_again(run):
     path, pdb, *_ = run
     ama.ingest(path, pdb)

@@ -49,6 +49,36 @@ def test_a_dask_cluster_gives_the_numbers_of_one(alone):
     assert seen[-1] == 1.0
 
 
+def test_a_worker_that_dies_is_replaced_and_one_job_that_kills_them_all_is_named(tmp_path):
+    import dask
+    import distributed
+
+    def fatal(job, progress):
+        """Ends its worker: the first time, or whenever it comes to job 13."""
+        import os
+
+        died = tmp_path / f"died-{job}"
+        if job == 13 or (job == 1 and not died.exists()):
+            died.touch()
+            os.kill(os.getpid(), 9)
+        return job * job
+
+    # a job is given up when it ended two workers
+    settings = {"distributed.worker.daemon": False, "distributed.scheduler.allowed-failures": 1}
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as local,
+        distributed.Client(local) as client,
+    ):
+        assert run_jobs(fatal, [0, 1, 2], client=client) == [0, 1, 4]
+        assert (tmp_path / "died-1").exists()
+        with pytest.raises(
+            ama.AmaError, match=r"ended 2 workers of the Dask cluster, the last at tcp://\S+; look into"
+        ):
+            run_jobs(fatal, [0, 13], client=client)
+        assert run_jobs(fatal, [3], client=client) == [9]
+
+
 def test_jobs_keep_their_order_and_progress_rises():
     seen = []
     assert run_jobs(square, [3, 1, 2], workers=1, progress=lambda f, t: seen.append(f)) == [9, 1, 4]

@@ -1,6 +1,7 @@
 """The embedded demos: mechanics that must hold exactly, determinism by seed, and the cache."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -152,6 +153,10 @@ def test_second_start_reads_the_cache(cache_home, simulations):
     assert every_step.n_frames == first.n_frames
     np.testing.assert_allclose(every_step.net_force, frames.net_force, atol=1e-2)
     assert not [path for path in cache_home.rglob("*") if path.suffix == ".part"]
+    for moment in (1_000_000_000, 4_000_000_000):  # a clock that was wrong
+        os.utime(second.files[0], (moment, moment))
+        ama.demo(**SHORT)
+    assert len(simulations) == 1
     ama.demo(**{**SHORT, "seed": 3})
     assert len(simulations) == 2
 

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from ..errors import AmaError, InputError
+from ..trajectory.cluster import deadly_work_told
 from .progress import report
 
 __all__ = ["job_seed", "run_jobs"]
@@ -85,10 +86,11 @@ def _on_cluster(function, jobs, client, progress, text):
     # pure=False: the scheduler must not take two jobs for one
     futures = client.map(function, jobs, [None] * len(jobs), pure=False)
     try:
-        for n, future in enumerate(as_completed(futures)):
-            future.result()
-            report(progress, (n + 1) / len(jobs), text)
-        return [future.result() for future in futures]
+        with deadly_work_told():
+            for n, future in enumerate(as_completed(futures)):
+                future.result()
+                report(progress, (n + 1) / len(jobs), text)
+            return [future.result() for future in futures]
     finally:
         client.cancel(futures)
 

@@ -5,12 +5,13 @@ counted beforehand; so the file is the same to the last bit, and a block whose w
 """
 
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import AmaError, InputError
 
-__all__ = ["connect", "ingest_on", "on_cluster"]
+__all__ = ["connect", "deadly_work_told", "ingest_on", "on_cluster"]
 
 
 def connect(address):
@@ -84,6 +85,26 @@ def on_cluster(client, job, bounds, progress=None):
         raise
 
 
+@contextmanager
+def deadly_work_told():
+    """Say in a sentence that a piece of work ended every worker that took it on, until the scheduler gave it up.
+
+    Raises
+    ------
+    AmaError
+    """
+    from distributed import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        last = getattr(error.last_worker, "address", error.last_worker)
+        raise AmaError(
+            f"A piece of this work ended {error.allowed_failures + 1} workers of the Dask cluster, the last at {last}; look into "
+            "what it said, most often that memory ran out, and give the workers more of it or start fewer."
+        ) from None
+
+
 class _Told:
     """Progress over a few rounds of tasks."""
 
@@ -94,12 +115,13 @@ class _Told:
         """Results in the order of the futures, told as they come."""
         from distributed import as_completed
 
-        for future in as_completed(futures):
-            future.result()  # a failure is raised here, at once
-            self.done += 1
-            if self.progress is not None:
-                self.progress(min(1.0, self.done / self.total), f"{text}: {self.done} of {self.total}")
-        return [future.result() for future in futures]
+        with deadly_work_told():
+            for future in as_completed(futures):
+                future.result()  # a failure is raised here, at once
+                self.done += 1
+                if self.progress is not None:
+                    self.progress(min(1.0, self.done / self.total), f"{text}: {self.done} of {self.total}")
+            return [future.result() for future in futures]
 
 
 def _handed_on(job):
