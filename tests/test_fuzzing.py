@@ -99,6 +99,16 @@ def test_hdf5_files_that_lead_to_other_files_are_refused(tmp_path, kind, ending)
         ama.load(path)
 
 
+def test_numbers_of_an_impossible_type_are_refused(tmp_path):
+    """Double precision of 63 bits, by one flipped bit in what HDF5 says of a dataset."""
+    path = tmp_path / "damaged.h5md"
+    whole, double = fuzzing.h5md(np.random.default_rng(0)), bytes.fromhex("11203f00080000000000400034")
+    assert double in whole
+    path.write_bytes(whole.replace(double, double.replace(b"\x40\x00\x34", b"\x3f\x00\x34")))
+    with pytest.raises(FormatError, match=r"is damaged, or not laid out as H5MD \(Insufficient precision"):
+        ama.load(path)
+
+
 def test_texts_of_impossible_size_are_refused(tmp_path):
     """HDF5 would go round in a circle for ever where a text has the size 0, in C, where nothing stops it."""
     path = tmp_path / "damaged.h5"
@@ -113,6 +123,8 @@ def test_texts_of_impossible_size_are_refused(tmp_path):
         path.write_bytes(whole[: place + 8] + size.to_bytes(8, "little") + whole[place + 16 :])
         with pytest.raises(FormatError, match=r"impossible size"):
             refuse_endless_heaps(path)
-    path.write_bytes(fuzzing.make_input("sidecar", 1684))
+    whole = fuzzing.sidecar(np.random.default_rng(0))
+    place = whole.rindex(b"GCOL") + 16 + 8
+    path.write_bytes(whole[:place] + (2**64 - 16).to_bytes(8, "little") + whole[place + 8 :])
     with pytest.raises(FormatError, match=rf"{path.name} is damaged: the texts in it, at byte \d+"):
         open_sidecar(path)

@@ -57,6 +57,8 @@ class H5mdSource(FrameSource):
         n_atoms = next(iter(shapes.values()))[1]
         if any(len(shape) != 3 or shape[1:] != (n_atoms, 3) for shape in shapes.values()):
             raise FormatError(f"{path}: the particle data have shapes {shapes}; expected (frames, particles, 3).")
+        # a damaged type is found out here, where it is told as damage
+        self._itemsize = max(element["value"].dtype.itemsize for element, _ in self._elements.values())
         self._assumed = units
         self._clock(path)
         if n_atoms < 1:
@@ -162,8 +164,7 @@ class H5mdSource(FrameSource):
 
     def chunks(self, chosen):
         frames = np.arange(*chosen.indices(self.n_frames))
-        itemsize = max(element["value"].dtype.itemsize for element, _ in self._elements.values())
-        size = frames_per_chunk(self.n_atoms, len(self._elements), itemsize)
+        size = frames_per_chunk(self.n_atoms, len(self._elements), self._itemsize)
         for first in range(0, len(frames), size):
             part = frames[first : first + size]
             with laid_out_as("H5MD", self.path, f": frames {part[0]} to {part[-1]} of {self.n_frames} cannot be read"):
