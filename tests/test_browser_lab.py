@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import threading
+import urllib.request
 
 import pytest
 from browser import ARGUMENTS, SCREENSHOTS, App, drawn, find_browser, open_page, wait_until
@@ -71,6 +72,25 @@ def run_first_cell(page):
     raise AssertionError("the cell was never run")
 
 
+KEPT = """() => {
+  const key = Object.keys(sessionStorage).find((name) => name.startsWith("amaexplore:"));
+  return key ? JSON.parse(JSON.parse(sessionStorage.getItem(key)).document).choices.window : null;
+}"""
+
+
+def restart_kernel(url):
+    """As the front end's own button does."""
+    server, token = re.match(r"(http://[^/]+)/.*token=([^&\s]+)", url).groups()
+
+    def ask(path, method="GET"):
+        headers = {"Authorization": f"token {token}"}
+        with urllib.request.urlopen(urllib.request.Request(server + path, method=method, headers=headers)) as answer:
+            return json.loads(answer.read())
+
+    (kernel,) = ask("/api/kernels")
+    ask(f"/api/kernels/{kernel['id']}/restart", "POST")
+
+
 def test_the_window_slider_moves_gamma(server):
     path = find_browser()
     from playwright.sync_api import sync_playwright
@@ -86,6 +106,16 @@ def test_the_window_slider_moves_gamma(server):
         after = wait_until(lambda: (point := _point(drawn(page, "running"))) and point[0] < 0.8 * before[0] and point)
         assert after[1] != before[1]
         assert {url.split("/")[2].split(":")[0] for url in page.requests if url.startswith("http")} == {"127.0.0.1"}
+        if server.name == "jupyterlab":
+            # the address and what is drawn are gone with the kernel; the browser tab has kept what was chosen
+            page.wait_for_timeout(1000)
+            assert page.evaluate(KEPT) < 0.8 * before[0]
+            chosen = _point(drawn(page, "running"))
+            restart_kernel(server.url)
+            run_first_cell(page)
+            wait_until(lambda: drawn(page, "running") is None)
+            again = wait_until(lambda: _point(drawn(page, "running")), patience=90)
+            assert again == pytest.approx(chosen)
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"{server.name}.png")
         chromium.close()

@@ -8,7 +8,7 @@ import pytest
 from explorer_systems import brownian_particle
 
 import amaexplore as ama
-from amaexplore.explorer import front_end
+from amaexplore.explorer import front_end, page_state
 
 
 class Shown:
@@ -69,6 +69,50 @@ def test_a_page_that_answers_is_left_alone(shown):
 
     asyncio.run(notebook())
     assert shown.contents == []
+
+
+def test_what_the_browser_kept_comes_back_after_a_restart_of_the_kernel(monkeypatch):
+    def begun(**choices):
+        return ama.explore(brownian_particle(), **choices)
+
+    def kept(explorer, **choices):
+        """What a browser tab would hold of it."""
+        explorer.session.choose(**choices)
+        explorer.keeper.remember()
+        explorer.session.stop()
+        return {"process": explorer.keeper.process, "document": explorer.keeper.document}, explorer.keeper.place
+
+    def answered(explorer, before):
+        explorer.keeper._hello(None, {"kind": "hello", "before": before}, [])
+        explorer.session.stop()
+        return explorer
+
+    before, place = kept(begun(), window=7.5, regime="both")
+    # the same kernel: whoever runs a cell again wants what it says
+    assert answered(begun(), before).session.window is None
+    monkeypatch.setattr(page_state, "PROCESS", "of the next kernel")
+    again = begun()
+    # the browser looks for it by the notebook, the data and the first choices
+    assert again.keeper.place == place
+    assert begun(axis="y").keeper.place != place
+    monkeypatch.setenv("JPY_SESSION_NAME", "other.ipynb")
+    assert begun().keeper.place != place
+    assert answered(again, before).session.choices() == again.session.choices() | {"window": 7.5, "regime": "both"}
+    again.session.undo()
+    assert again.session.window is None
+    # the cell goes on with choices of its own
+    edited = begun()
+    edited.session.window = 2.5
+    assert answered(edited, before).session.window == 2.5
+    for damage in (
+        None,
+        3,
+        {},
+        {"document": 5},
+        {"process": "x", "document": "{"},
+        {"document": '{"choices": {"windo": 1}}'},
+    ):
+        assert answered(begun(), damage).session.window is None
 
 
 def test_the_output_of_a_cell_explains_itself_without_widgets():
