@@ -1,5 +1,6 @@
 """A few hundred of the inputs of `fuzzing.py` for every reader; ``python tests/fuzzing.py --inputs 100000`` tries as many as you like."""
 
+import re
 from pathlib import Path
 
 import fuzzing
@@ -100,13 +101,16 @@ def test_hdf5_files_that_lead_to_other_files_are_refused(tmp_path, kind, ending)
 
 
 def test_numbers_of_an_impossible_type_are_refused(tmp_path):
-    """Double precision of 63 bits, by one flipped bit in what HDF5 says of a dataset."""
+    """An exponent with another bias, by one flipped bit in what HDF5 says of a dataset."""
     path = tmp_path / "damaged.h5md"
-    whole, double = fuzzing.h5md(np.random.default_rng(0)), bytes.fromhex("11203f00080000000000400034")
-    assert double in whole
-    path.write_bytes(whole.replace(double, double.replace(b"\x40\x00\x34", b"\x3f\x00\x34")))
-    with pytest.raises(FormatError, match=r"is damaged, or not laid out as H5MD \(Insufficient precision"):
-        ama.load(path)
+    whole, double = fuzzing.h5md(np.random.default_rng(0)), bytes.fromhex("11203f000800000000004000340b0034ff030000")
+    places = [found.start() for found in re.finditer(re.escape(double), whole)]
+    for place in places:
+        end = place + len(double)
+        path.write_bytes(whole[: end - 1] + b"\x01" + whole[end:])
+        with pytest.raises(FormatError, match=r"is damaged, or not laid out as H5MD.*\(Insufficient precision"):
+            ama.load(path)
+    assert len(places) > 3
 
 
 def test_texts_of_impossible_size_are_refused(tmp_path):
