@@ -18,6 +18,7 @@ from ..files import replacing, writable_target
 from ..order_parameters import OrderParameters
 from ..trajectory.frames import laid_out_as, refuse_elsewhere
 from ..trajectory.h5md import OWN_GROUP, open_growing, write_h5md
+from ..trajectory.hdf5_damage import attribute
 from ..units import BOLTZMANN
 from .dynamics import Snapshot
 from .recording import Recording
@@ -290,7 +291,7 @@ def recorded_series(path):
         group = file.get(OBSERVABLES)
         if group is None or "description" not in group.attrs:
             raise FormatError(f"{path} holds no series of a nanoparticle; expected the group {OBSERVABLES}.")
-        facts = json.loads(group.attrs["description"])
+        facts = json.loads(attribute(group, "description"))
         columns = {name: group[f"{name}/value"][()] for name in (*_SERIES, "temperature")}
         timestep = float(group["momentum/time"][()])
         # a writer that was killed may have got further with one than with another

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AmaError, FormatError
-from .hdf5_heaps import refuse_endless_heaps
+from .hdf5_damage import refuse_endless_heaps
 
 __all__ = [
     "CHUNK_BYTES",

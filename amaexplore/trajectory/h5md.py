@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import FormatError, Notice
 from ..files import replacing
 from .frames import FIELDS, Frames, FrameSource, frames_per_chunk, laid_out_as, refuse_elsewhere
+from .hdf5_damage import attribute, contents
 from .memory import mapped_file, require_whole
 from .topologies import topology_of_particles
 from .unit_text import unit_factor
@@ -128,7 +129,7 @@ class H5mdSource(FrameSource):
         return None
 
     def _unit(self, item, kind, assumed):
-        text = None if item is None else item.attrs.get("unit", item.attrs.get("units"))
+        text = None if item is None else attribute(item, "unit", attribute(item, "units"))
         return unit_factor(assumed if text is None else text, kind)
 
     def _identity(self, group):
@@ -144,7 +145,7 @@ class H5mdSource(FrameSource):
                 raise FormatError(f"{self.path} has {self.masses.size} masses for {self.n_atoms} particles.")
             self.masses_source = f"{self.path.name}"
         if own is not None:
-            self._own(json.loads(own["description"][()]))
+            self._own(json.loads(contents(own["description"])))
         elif self.masses is not None:
             species = group.get("species")
             types = None if species is None or isinstance(species, h5py.Group) else np.asarray(species)
@@ -245,7 +246,7 @@ def _series(element, name, n_frames):
         return None
     values = np.asarray(item)
     if values.ndim == 0:
-        return item.attrs.get("offset", 0) + values * np.arange(n_frames)
+        return attribute(item, "offset", 0) + values * np.arange(n_frames)
     if len(values) < n_frames:
         raise FormatError(
             f"{len(values)} entries of '{name}' for {n_frames} frames of {element.name}; the file is damaged."

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .frames import Frames, FrameSource, box_from_cell, frames_per_chunk, laid_out_as, refuse_elsewhere
+from .hdf5_damage import attribute, contents
 from .topologies import element_of
 from .unit_text import unit_factor
 
@@ -36,7 +37,7 @@ class MdtrajHdf5Source(FrameSource):
                 raise ValueError(f"coordinates and velocities of shapes {sorted(shapes)}")
             if n_atoms < 1 or n_frames < 1:
                 raise ValueError(f"coordinates of {n_frames} frames and {n_atoms} atoms")
-            topology = _topology(self._file["topology"][0]) if "topology" in self._file else None
+            topology = _topology(contents(self._file["topology"], 0)) if "topology" in self._file else None
         except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
             if isinstance(error, FormatError):
                 raise
@@ -69,7 +70,7 @@ class MdtrajHdf5Source(FrameSource):
         return values if factor == 1.0 else values * np.float32(factor)
 
     def _factor(self, key, kind, unit):
-        stated = self._file[key].attrs.get("units", unit)
+        stated = attribute(self._file[key], "units", unit)
         return unit_factor(stated, kind)
 
     def _plain(self, key, rows, kind, unit):
@@ -88,7 +89,7 @@ def topology_from_hdf5(path):
     try:
         with h5py.File(path, "r") as file:
             refuse_elsewhere(file, path)
-            return _topology(file["topology"][0])
+            return _topology(contents(file["topology"], 0))
     except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
         if isinstance(error, FormatError):
             raise

@@ -23,7 +23,7 @@ import platformdirs
 from ..errors import FormatError, InputError, MissingFieldError, Notice
 from ..files import new_part, reason_of, take_place
 from .frames import laid_out_as, refuse_elsewhere
-from .hdf5_heaps import refuse_endless_heaps
+from .hdf5_damage import attribute, contents, refuse_endless_heaps
 from .memory import memory_budget, require_whole
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
@@ -145,7 +145,7 @@ def _read_mark(path):
     try:
         refuse_endless_heaps(path)
         with h5py.File(path, "r") as file:
-            return json.loads(file.attrs["fingerprint"])
+            return json.loads(attribute(file, "fingerprint", ""))
     except (FormatError, OSError, KeyError, ValueError):  # not ours, or damaged: not ours to touch
         return None
 
@@ -321,13 +321,13 @@ def open_sidecar(path):
     store = _open_store(path)
     with laid_out_as("a sidecar of amaexplore; make it again with amaexplore.ingest", path):
         with h5py.File(path, "r") as file:
-            facts = json.loads(file["facts"][()])
+            facts = json.loads(contents(file["facts"]))
             facts["notices"] = (*(Notice(**notice) for notice in facts["notices"]), *_lacking(store))
             facts["files"] = tuple(facts["files"])
             arrays = dict(
                 times=file["times"][()],
                 masses=store.masses,
-                topology=topology_from_document(json.loads(file["topology"][()])),
+                topology=topology_from_document(json.loads(contents(file["topology"]))),
                 box=file["box"][()] if "box" in file else None,
             )
         if len(store.blocks) == 1:
@@ -355,7 +355,7 @@ def _open_store(path):
     with laid_out_as("a sidecar of amaexplore; make it again with amaexplore.ingest", path):
         with h5py.File(path, "r") as file:
             refuse_elsewhere(file, path)
-            if not file.attrs.get("complete", False) or file.attrs.get("version") != VERSION:
+            if not attribute(file, "complete", False) or attribute(file, "version") != VERSION:
                 raise FormatError(
                     f"{path} is not a complete sidecar of this version; make it again with amaexplore.ingest."
                 )
@@ -386,7 +386,7 @@ def _places(group):
         for kind in ("rows", "prefixes")
         for name, data in group[kind].items()
     }
-    return int(group.attrs["first"]), int(group.attrs["n_frames"]), arrays
+    return int(attribute(group, "first")), int(attribute(group, "n_frames")), arrays
 
 
 def _mapped_block(mapped, first, n_frames, places):

@@ -1,19 +1,56 @@
-"""Damage in an HDF5 file that the HDF5 library would walk over for ever.
+"""Damage in an HDF5 file that the HDF5 library (2.0 at least) does not survive.
 
-HDF5 keeps texts of any length in *global heaps*: a head, then objects one after another, each with its size. The library
-(2.0 at least) goes from one to the next without asking whether it gets anywhere: a size of zero in one flipped bit, and
+*Texts of an unknown kind.* Texts of any length and rows of any length are one class of types to HDF5, told apart by a
+number. Where it is neither of the two known ones, reading crashes.
+
+*Heaps without an end.* HDF5 keeps texts of any length in *global heaps*: a head, then objects one after another, each with its size. The library
+goes from one to the next without asking whether it gets anywhere: a size of zero in one flipped bit, and
 the program hangs in C, where neither an exception nor Ctrl-C reaches it.
 """
 
 import struct
 
+import h5py
+
 from ..errors import FormatError
 
-__all__ = ["refuse_endless_heaps"]
+__all__ = ["attribute", "contents", "refuse_endless_heaps"]
 
 SIGNATURE = b"GCOL\x01\x00\x00\x00"
 HEAD, OBJECT = 16, struct.Struct("<HHIQ")  # a heap's head in bytes; index, references, nothing, size
 LOOKED_AT = 2**23  # bytes at either end of a file: texts stand before or behind the data
+
+
+def attribute(item, name, default=None):
+    """An attribute of an HDF5 object, or ``default`` where it has none of that name.
+
+    Raises
+    ------
+    ValueError
+        It is of a type that nobody gives an attribute on purpose.
+    """
+    if name not in item.attrs:
+        return default
+    _require_known(item.attrs.get_id(name).get_type(), name)
+    return item.attrs[name]
+
+
+def contents(dataset, key=()):
+    """What a dataset of text holds at ``key``, all of it unless that is given.
+
+    Raises
+    ------
+    ValueError
+        As for `attribute`.
+    """
+    _require_known(dataset.id.get_type(), dataset.name)
+    return dataset[key]
+
+
+def _require_known(kind, name):
+    # texts are of another class here than the rows of any length that they turn into by a flipped bit
+    if isinstance(kind, h5py.h5t.TypeVlenID):
+        raise ValueError(f"{name} is neither a number nor a text")
 
 
 def refuse_endless_heaps(path):
