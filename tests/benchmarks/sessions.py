@@ -128,7 +128,7 @@ def memory(process):
 
 def row(name, values, unit, digits=1):
     values = np.array([np.nan if value is None else value for value in values], dtype=float)
-    print(f"{name:44} {np.median(values):8.{digits}f} {values.max():8.{digits}f} {unit}")
+    print(f"{name:48} {np.median(values):8.{digits}f} {values.max():8.{digits}f} {unit}")
 
 
 def main():
@@ -150,7 +150,7 @@ def main():
             first.close()
             pages, waits = open_pages(chromium, app.url, options.sessions)
             print(
-                f"first page on this machine {once:.1f} s\n\n{options.sessions} sessions{'median':>42} {'largest':>8}"
+                f"first page on this machine {once:.1f} s\n\n{options.sessions} sessions{'median':>46} {'largest':>8}"
             )
             row("opened at once, until drawn", waits, "s")
             for page in pages:
@@ -159,12 +159,12 @@ def main():
             row("slider to drawn number, all at once", move_at_once(pages, options.rounds), "ms", 0)
             selections = {json.dumps(choices(page)["selection"]) for page in pages}
             server, kernels = memory(psutil.Process(app.process.pid))
-            row("memory of a kernel", np.array(kernels) / 2**20, "MiB", 0)
+            if len(selections) < len(pages):
+                raise SystemExit("two sessions ended with one selection, though each was moved to one of its own")
+            row(f"memory of a kernel, of {len(kernels)} with the first page's", np.array(kernels) / 2**20, "MiB", 0)
             total = (server + sum(kernels)) / 2**20
-            print(f"{'memory of the server, of all together':44} {server / 2**20:8.0f} {total:8.0f} MiB")
-            print(
-                f"{len(selections)} different selections in {len(pages)} sessions; nobody's choices moved with another's"
-            )
+            print(f"{'memory of the server, of all together':48} {server / 2**20:8.0f} {total:8.0f} MiB")
+            print(f"{len(selections)} different selections; nobody's choices moved with another's")
         finally:
             chromium.close()
             app.close()
