@@ -118,15 +118,20 @@ def _remove_abandoned(path, now):
     ``now`` is the time of a file just made: the clock of the disk, which all machines that write there share.
     """
     ours = re.compile(re.escape(f".{path.name}.") + r"([0-9a-f]{8})\.([0-9]+)\.[a-z0-9_]{8}\.part")
-    with os.scandir(path.parent) as entries:
-        for entry in entries:
-            found = ours.fullmatch(entry.name)
-            # one that another process has just finished or removed is no longer there
-            with suppress(OSError):
-                if found and (
-                    (found[1] == _machine() and not _alive(int(found[2]))) or now - entry.stat().st_mtime > ABANDONED
-                ):
-                    os.unlink(entry.path)
+    try:
+        names = os.listdir(path.parent)
+    except OSError:  # a folder may be written to and yet not be listed
+        return
+    for name in names:
+        found = ours.fullmatch(name)
+        if found is None:
+            continue
+        part = path.parent / name
+        # one that another process has just finished or removed is no longer there
+        with suppress(OSError):
+            dead = found[1] == _machine() and not _alive(int(found[2]))
+            if dead or now - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 def _alive(process):
