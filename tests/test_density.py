@@ -1,6 +1,7 @@
 """What can be asked of a density: moments, marginals, quantiles and free energies of distributions whose answers are known."""
 
 import builtins
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import amaexplore as ama
 from amaexplore import Grid, InputError, PhaseSpaceDensity, ReducedDensity, Smoluchowski
 from amaexplore.reduced_density import driven, splitting
 from amaexplore.reduced_density.driven import depends_on_time
+from amaexplore.reduced_density.force_field import force_table
 from amaexplore.reduced_density.initial import check_times, density_of_samples, drawn_density, initial_density
+from amaexplore.reduced_density.tensor import sample_tensor
 from amaexplore.units import thermal_energy
 
 TEMPERATURE = 300.0
@@ -312,3 +315,143 @@ def test_the_potential_of_a_measured_force_has_it_as_its_slope(rng):
     np.testing.assert_allclose(-slope, measured.at(places), atol=1e-5)
     assert measured.potential(5.0) - measured.potential(4.0) == pytest.approx(-float(measured.at(4.5)), rel=1e-9)
     assert min(measured.potential(measured.positions)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_force_of_a_potential_on_a_plane_is_its_slope_also_across_the_seam_of_a_ring():
+    ring, across = Grid(0.0, 2.0, 160, boundary="periodic"), Grid(-1.0, 1.0, 120)
+
+    def energy(x, y):
+        return 2.0 * np.cos(np.pi * x) + 3.0 * y**2
+
+    found = force_table((ring, across), None, energy, TEMPERATURE)
+    x, y = np.meshgrid(ring.centres, across.centres, indexing="ij")
+    # one more node beyond each end of the ring; central differences of second order
+    inner = found.values[:, 1:-1]
+    np.testing.assert_allclose(inner[0], 2.0 * np.pi * np.sin(np.pi * x), atol=2e-3 * np.pi)
+    np.testing.assert_allclose(inner[1], -6.0 * y, atol=1e-9)
+    np.testing.assert_array_equal(found.values[:, 0], inner[:, -1])
+    np.testing.assert_array_equal(found.values[:, -1], inner[:, 0])
+    assert found.energy.min() == 0.0
+    with pytest.raises(InputError, match="not both"):
+        force_table((ring, across), 0.0, energy, TEMPERATURE)
+
+
+def test_a_diffusion_tensor_that_makes_no_sense_is_said():
+    plane = Grid(-1.0, 1.0, 20), Grid(0.0, 1.0, 30)
+
+    def turning(x, y):
+        return np.array([[1.0 + 0.0 * x, 0.3 * y], [0.3 * y, 1.0 + 0.0 * x]])
+
+    np.testing.assert_allclose(sample_tensor(plane, turning)[0, 1], 0.3 * plane[1].centres * np.ones((20, 1)))
+    assert sample_tensor(plane, "fast") is None
+    with pytest.raises(InputError, match="got shape"):
+        Smoluchowski(plane, "fast", temperature=TEMPERATURE)
+    for tensor, words in (
+        ([[1.0, 0.2], [0.1, 1.0]], "is symmetric; give ½"),
+        ([[1.0, np.inf], [np.inf, 1.0]], "finite everywhere"),
+        ([[1.0, 2.0], [2.0, 1.0]], "positive"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Smoluchowski(plane, np.array(tensor), temperature=TEMPERATURE)
+    rings = Grid(-1.0, 1.0, 20, boundary="periodic"), Grid(0.0, 1.0, 30, boundary="periodic")
+    with pytest.raises(InputError, match="multiple of the second; got 20 and 30"):
+        Smoluchowski(rings, np.array([[1.0, 0.2], [0.2, 1.0]]), temperature=TEMPERATURE)
+
+
+def test_what_is_left_in_a_leaking_well_is_its_survival():
+    """Out of both ends of a flat stretch: the slowest of the modes is all that is left after a while."""
+    length, diffusion = 2.0, 0.1
+    leaking = Smoluchowski(Grid(0.0, length, 400, boundary="absorbing"), diffusion, temperature=TEMPERATURE)
+    times = np.array([4.0, 8.0])
+    left = leaking.survival(np.ones(400), times)
+    rate = diffusion * (np.pi / length) ** 2
+    np.testing.assert_allclose(left, 8.0 / np.pi**2 * np.exp(-rate * times), rtol=1e-3)
+    assert repr(leaking).startswith("Smoluchowski(Grid(")
+
+
+def test_a_fan_over_potentials_spreads_as_its_members():
+    grid, times, told = Grid(-3.0, 3.0, 120), [50.0], []
+    model = Smoluchowski(grid, 0.5, mean_force=lambda x: -KT * x, temperature=TEMPERATURE)
+    springs = (1.0, 2.0, 4.0)
+    wells = [lambda x, k=k: 0.5 * k * KT * x**2 for k in springs]
+    fan = model.fan(("gaussian", 0.0, 0.5), times, potentials=wells, progress=lambda part, text: told.append(part))
+    assert told == pytest.approx([1 / 3, 2 / 3, 1.0])
+    # after many relaxation times each is the Boltzmann factor of its own well, the model's own force forgotten
+    for values, spring in zip(fan.samples, springs):
+        np.testing.assert_allclose(values[0], norm.pdf(grid.centres, 0.0, spring**-0.5), atol=4e-3)
+    np.testing.assert_allclose(fan.quantile(0.5), np.median(fan.samples, axis=0))
+    assert dict(fan.summary())["samples"] == "3"
+    again = ama.DensityFan.from_dict(fan.to_dict())
+    assert again.grid == grid
+    np.testing.assert_array_equal(again.values_std, fan.values_std)
+    with pytest.raises(InputError, match="at least two samples; got 1"):
+        ama.DensityFan.of([ReducedDensity(np.zeros(1), np.ones((1, 120)), grid)])
+
+
+def test_a_plane_that_is_too_steep_for_its_cells_is_told():
+    plane = Grid(-1.0, 1.0, 20), Grid(-1.0, 1.0, 20)
+    steep = Smoluchowski(plane, 0.1, potential=lambda x, y: 40.0 * KT * x + 0.0 * y, temperature=TEMPERATURE)
+    density = steep.evolve(("gaussian", 0.0, 0.2), [0.01])
+    (notice,) = [notice for notice in density.warnings if notice.code == "steep_potential"]
+    # 40 k_BT/nm over cells of 0.1 nm
+    assert "by up to 4 k_BT" in notice.message
+
+
+# -- series that make no sense --------------------------------------------------------------------------
+
+
+def test_series_that_make_no_sense_are_said(rng):
+    values = rng.normal(size=(10, 3))
+    for facts, words in (
+        (dict(mass=1.0, typical_mass=-1.0, momentum=values), "typical_mass must be a positive number"),
+        (dict(mass=1.0), "needs centre_of_mass, momentum or net_force"),
+        (dict(mass=1.0, momentum=values, net_force=values[:5]), r"momentum \(10, 3\), net_force \(5, 3\)"),
+    ):
+        with pytest.raises(InputError, match=words):
+            ama.OrderParameters(time=np.arange(10.0), **facts)
+    holes = np.full((10, 3), np.nan)
+    holes[4] = 1.0
+    with pytest.raises(InputError, match="Only 1 of 10 frames hold momentum"):
+        ama.OrderParameters(time=np.arange(10.0), mass=1.0, momentum=holes).even("momentum")
+
+
+def test_subsets_of_another_system_and_without_mass_are_said(rng):
+    def system(n_atoms, masses):
+        return ama.Trajectory.from_arrays(positions=rng.normal(size=(3, n_atoms, 3)), masses=masses, timestep=1.0)
+
+    small, large = system(4, np.array([1.0, 1.0, 0.0, 0.0])), system(6, np.ones(6))
+    with pytest.raises(InputError, match="made for 6 atoms, this trajectory has 4"):
+        small.order_parameters(large.select([0, 1]))
+    with pytest.raises(InputError, match=r"2 atoms of .* have no mass"):
+        small.order_parameters([2, 3])
+
+
+def test_mapped_frames_are_summed_in_pieces_to_the_same_numbers(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr("amaexplore.trajectory.frames.CHUNK_BYTES", 2000)
+    fields = {name: rng.normal(size=(50, 30, 3)).astype("f4") for name in ("positions", "velocities", "forces")}
+    mapped = {}
+    for name, values in fields.items():
+        values.tofile(tmp_path / name)
+        mapped[name] = np.memmap(tmp_path / name, dtype="f4", mode="r", shape=values.shape)
+    given = dict(masses=rng.uniform(1.0, 20.0, 30), timestep=1.0)
+    one, other = (
+        ama.Trajectory.from_arrays(**arrays, **given).order_parameters([3, 8, 21]) for arrays in (fields, mapped)
+    )
+    for name in ("centre_of_mass", "momentum", "net_force"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-12)
+
+
+def test_a_gibbs_check_says_which_replicas_are_stuck(rng):
+    force = rng.normal(size=(4, 2000, 3))
+    force[2] += [1.0, 0.0, 0.0]
+    series = ama.OrderParameters.from_arrays(timestep=1.0, mass=10.0, net_force=force, temperature=TEMPERATURE)
+    rows = dict(ama.gibbs_check(series).summary())
+    assert rows["time average of"] == "net force"
+    assert rows["stuck replicas"] == "2"
+    chi_square, p_value = re.match(r"χ² per degree of freedom (\S+) .*p = (\S+)", rows["replicas"]).groups()
+    assert float(chi_square) > 100.0
+    assert float(p_value) < 1e-6
+    alone = dict(
+        ama.gibbs_check(ama.OrderParameters.from_arrays(timestep=1.0, mass=10.0, net_force=force[0])).summary()
+    )
+    assert alone == {"time average of": "net force", "stuck replicas": "none"}
