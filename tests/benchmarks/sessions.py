@@ -133,7 +133,7 @@ def memory(process):
 
 def row(name, values, unit, digits=1):
     values = np.array([np.nan if value is None else value for value in values], dtype=float)
-    print(f"{name:48} {np.median(values):8.{digits}f} {values.max():8.{digits}f} {unit}")
+    print(f"{name:48} {np.median(values):8.{digits}f} {values.max():8.{digits}f} {unit}", flush=True)
 
 
 def main():
