@@ -306,9 +306,14 @@ def _verdict(name, fast, slow, error, fast_word, slow_word):
         holds,
         float(ratio),
         float(error),
-        f"{name} {text}: {fast_word} = {fast:.3g} ps is {100 * ratio:.2g} % of {slow_word} = {slow:.3g} ps "
-        f"({'below' if holds else 'not below'} {100 * SMALL:.0f} %); leading error of its slow rate about {100 * error:+.2g} %.",
+        f"{name} {text}: {fast_word} = {fast:.3g} ps is {_two_digits(100 * ratio):g} % of {slow_word} = {slow:.3g} ps "
+        f"({'below' if holds else 'not below'} {100 * SMALL:.0f} %); leading error of its slow rate about {_two_digits(100 * error):+g} %.",
     )
+
+
+def _two_digits(value):
+    """A percentage as one says it: 430, not 4.3e+02."""
+    return float(f"{value:.2g}")
 
 
 def _label(smoluchowski, fokker_planck):

@@ -44,6 +44,7 @@ def load(files, topology=None, *, units=None, timestep=None, frames=None, integr
     ----------
     files : str, Path, or sequence of them
         One run, in the order of time: GROMACS TRR, AMBER NetCDF, H5MD, LAMMPS dump (also .gz), XTC, DCD, PDB, mdtraj .h5.
+        Where an engine writes one file per field (NAMD: DCD, .veldcd, .forcedcd; AMBER: .nc, .mdvel, .mdfrc), all of them.
     topology : str or Path, optional
         TPR, PRMTOP, PSF, LAMMPS data, PDB, GRO, ... of the same atoms; needed where the trajectory does not name its atoms
         or lacks masses.
