@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,19 @@ def test_plots_that_wait_say_so(particle):
     assert all(title.text.endswith(": being computed …") for title in titles.values()), titles
     assert explorer.session.wait(60)
     assert not any("being computed" in title.text for title in titles.values())
+    explorer.session.stop()
+
+
+def test_plots_without_a_nanoparticle_do_not_blame_the_data():
+    data = Path(__file__).parent / "data"
+    explorer = ama.explore(ama.load(data / "peptide.trr", topology=data / "peptide.tpr"))
+    assert explorer.session.wait(60)
+    titles = {name: explorer.dashboard.plots[name].root.title for name in ("series", "mean_force", "running", "heat")}
+    assert all(title.text.endswith(": waits for the nanoparticle") for title in titles.values()), titles
+    explorer.session.selection = "protein"
+    assert explorer.session.wait(60)
+    explorer.dashboard.refresh()
+    assert titles["series"].text == "Momentum P(t)"
     explorer.session.stop()
 
 

@@ -20,6 +20,7 @@ from .pictures import simulated_histogram
 __all__ = ["Dashboard"]
 
 WAITS = ": being computed …"
+NO_SUBSET = ": waits for the nanoparticle"
 STOPPED = ": stopped; press Retry, or change something"
 REGIME_OF = {"smoluchowski": "smoluchowski", "fokker_planck": "fokker-planck"}
 
@@ -401,12 +402,13 @@ class Dashboard:
     def _draw(self, name, key, draw):
         """Draw unless the very same objects were drawn before."""
         waits, stopped = self._waits(name), self._stopped(name)
-        key = (*key, "waits" if waits else "stopped" if stopped else "")
+        unchosen = self._unchosen(name)
+        key = (*key, "waits" if waits else "stopped" if stopped else "unchosen" if unchosen else "")
         if name in self._drawn and _same(self._drawn[name], key):
             return
         self._drawn[name] = key
         title = self.plots[name].root.title
-        for words in (WAITS, STOPPED):
+        for words in (WAITS, STOPPED, NO_SUBSET):
             if title.text.endswith(words):
                 title.text = title.text.removesuffix(words)
         draw()
@@ -415,6 +417,9 @@ class Dashboard:
         if waits:
             # not there yet is not the same as not to be had
             title.text = title.text.split(":")[0] + WAITS
+        if unchosen:
+            # what the data hold is another matter
+            title.text = title.text.split(":")[0] + NO_SUBSET
 
     def _shown_by(self):
         """The results that each plot is made of."""
@@ -440,6 +445,12 @@ class Dashboard:
         results = self._shown_by()[name]
         return all(self.session.latest(result) is None for result in results) and any(
             self.session.state(result).status in ("stale", "working") for result in results
+        )
+
+    def _unchosen(self, name):
+        """Whether a plot is empty because the atoms of the nanoparticle have not been said."""
+        return self.session.state("subset").status in ("failed", "waiting") and all(
+            self.session.latest(result) is None for result in self._shown_by()[name]
         )
 
     def _stopped(self, name):
