@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 __all__ = ["EQUATIONS", "Equation", "EquationTable", "table"]
 
+_LEFT = "style='text-align:left'"
+
 _DERIVATION = "tests/test_derivation.py::"
 _BATH = "tests/test_harmonic_bath.py::"
 _SERIES = "tests/test_order_parameters.py::"
@@ -208,13 +210,14 @@ class EquationTable:
         rows = []
         for entry in self.entries:
             note = f"<br><i>{html.escape(entry.note)}</i>" if entry.note else ""
-            names = ", ".join(f"<code>{html.escape(name)}</code>" for name in entry.implemented_by)
+            names = "<br>".join(f"<code>{html.escape(name)}</code>" for name in entry.implemented_by)
+            tests = "<br>".join(html.escape(name.split("::")[-1]).replace("_", "_<wbr>") for name in entry.shown_by)
             rows.append(
-                f"<tr><td>({entry.number})</td><td style='text-align:left'>{html.escape(entry.says)}{note}</td>"
-                f"<td style='text-align:left'>{names}</td></tr>"
+                f"<tr><td>({entry.number})</td><td {_LEFT}>{html.escape(entry.says)}{note}</td>"
+                f"<td {_LEFT}>{names}</td><td {_LEFT}><small>{tests}</small></td></tr>"
             )
-        head = "<tr><th></th><th style='text-align:left'>what it says</th><th style='text-align:left'>implemented by</th></tr>"
-        return f"<table>{head}{''.join(rows)}</table>"
+        heads = "".join(f"<th {_LEFT}>{name}</th>" for name in ("what it says", "implemented by", "shown by"))
+        return f"<table><tr><th></th>{heads}</tr>{''.join(rows)}</table>"
 
 
 def table(section=None):

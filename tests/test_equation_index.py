@@ -59,7 +59,11 @@ def test_sections_and_table():
     everything = str(table())
     assert all(f"| ({number}) |" in everything for number in EQUATIONS)
     assert len(table(3).entries) == 27
-    assert "(55)" in table(3)._repr_html_()
+    drawn = table(3)._repr_html_()
+    assert "(55)" in drawn
+    assert "kernel_<wbr>estimator" in drawn
+    # after a change: print(equations.table())
+    assert everything in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_name_that_is_not_there_is_noticed():
