@@ -3,7 +3,7 @@
 trajectory → subset → order parameters → γ (28), θ (55), f^th, regime → Smoluchowski (29), Fokker-Planck (56).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -317,7 +317,8 @@ def assemble(
     """
     kelvin, kelvin_std, kelvin_source = _temperature(series, temperature)
     notices = list(notices)
-    for result in (gamma, theta, mean_force, diagnosis):
+    notices += _told_apart(gamma, theta)
+    for result in (mean_force, diagnosis):
         notices += getattr(result, "warnings", ())
     consistency, consistency_std = _consistency(series, correlations, theta, kelvin)
     return Analysis(
@@ -337,6 +338,20 @@ def assemble(
         correlations=correlations,
         warnings=tuple(dict.fromkeys(notices)),
     )
+
+
+def _told_apart(gamma, theta):
+    """The notices of both coefficients; where one thing is said of both with other numbers, it says of which."""
+    both = {"γ": getattr(gamma, "warnings", ()), "θ": getattr(theta, "warnings", ())}
+    messages = [{notice.code: notice.message for notice in notices} for notices in both.values()]
+    differ = {code for code in messages[0].keys() & messages[1].keys() if messages[0][code] != messages[1][code]}
+    return [
+        replace(notice, message=f"{symbol}: {notice.message}")
+        if notice.code in differ and not notice.message.startswith(("gamma", "theta"))
+        else notice
+        for symbol, notices in both.items()
+        for notice in notices
+    ]
 
 
 def _check_choices(regime, window, temperature, axis):

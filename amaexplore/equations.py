@@ -9,6 +9,7 @@ Fokker-Planck Equations". Every entry is checked by a test: what it names can be
 """
 
 import html
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -209,7 +210,8 @@ class EquationTable:
     def _repr_html_(self):
         rows = []
         for entry in self.entries:
-            note = f"<br><i>{html.escape(entry.note)}</i>" if entry.note else ""
+            note = re.sub(r"`(.*?)`", r"<code>\1</code>", html.escape(entry.note))
+            note = note and f"<br><i>{note}</i>"
             names = "<br>".join(f"<code>{html.escape(name)}</code>" for name in entry.implemented_by)
             tests = "<br>".join(html.escape(name.split("::")[-1]).replace("_", "_<wbr>") for name in entry.shown_by)
             rows.append(

@@ -222,3 +222,11 @@ def test_selecting_everything_leaves_no_host(rng):
     assert ama.analyze(trajectory, select="index 0 to 2").series.n_atoms == 3
     with pytest.raises(SelectionError, match="Say which atoms are the nanoparticle"):
         ama.analyze(trajectory)
+
+
+def test_what_is_said_of_both_coefficients_says_of_which():
+    short = FREE.sample(seed=1, n_replicas=1, n_frames=800, timestep=0.02)
+    messages = [
+        notice.message for notice in ama.analyze(short, temperature=240).warnings if notice.code == "short_blocks"
+    ]
+    assert [message[:2] for message in messages] == ["γ:", "θ:"], messages
