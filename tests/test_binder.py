@@ -57,6 +57,8 @@ def test_the_page_of_the_app_is_our_own_as_on_the_command_line():
     settings = json.loads((RECIPE / "voila.json").read_text(encoding="utf-8"))["VoilaConfiguration"]
     served = inspect.getsource(serve._serve_app)
     assert all(f'"{name}"' in served for name in (settings["template"], *settings["extension_allowlist"]))
+    slow = json.loads((RECIPE / "voila.json").read_text(encoding="utf-8"))["VoilaExecutor"]["iopub_timeout"]
+    assert slow == serve.SLOWEST
     assert "binder/voila.json" in (RECIPE / "postBuild").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (source, target), *_ = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"].items()

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 __all__ = ["FrontEndWatch", "fallback_html", "self_test"]
 
 PATIENCE = 20.0  # seconds after which a page that draws widgets would have answered
+# the same for the explorer's own page, which is known to draw widgets, but may be one of many that open at once
+PAGE_PATIENCE = 180.0
 STILL = 1.0  # seconds of still results before the static page is drawn anew
 NEEDED = {
     "jupyterlab_widgets": "JupyterLab and Notebook 7 draw widgets with it",

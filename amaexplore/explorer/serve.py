@@ -21,6 +21,7 @@ __all__ = ["notebooks_folder", "open_app", "open_lab"]
 FIRST_PORT, LAST_PORT = 8888, 8988
 LOOPBACK = "127.0.0.1"
 LAB_PAGE = "/lab/tree/explore.ipynb"
+SLOWEST = 120  # seconds for which a kernel may keep its page waiting
 
 
 def open_app(files=(), topology=None, port=None, browser=True, *, units=None, timestep=None, mass=None):
@@ -97,6 +98,10 @@ def _serve_app(port, browser):
     )
     # a page that was closed or loaded anew leaves its kernel behind
     settings.MappingKernelManager = Config({"cull_idle_timeout": 90, "cull_interval": 30, "cull_connected": False})
+    # where many pages open at once on a slow machine: without this the page is sent without the explorer when its kernel
+    # says "done" four seconds before it says what it displays, and what a page is sent above 1 MB/s is dropped without a word
+    settings.VoilaExecutor = Config({"iopub_timeout": SLOWEST})
+    settings.ZMQChannelsWebsocketConnection = Config({"limit_rate": False})
     from tornado.ioloop import IOLoop
     from voila.app import Voila
 

@@ -64,19 +64,16 @@ def open_pages(chromium, url, n_sessions):
     for _ in range(n_sessions):
         began.append(time.perf_counter())
         pages.append(open_page(chromium, url))
-    waits, deadline = {}, time.perf_counter() + 300
-    while len(waits) < n_sessions:
-        for number, page in enumerate(pages):
-            if number in waits:
-                continue
-            # a browser draws nothing in pages that lie behind others
-            page.bring_to_front()
-            if is_drawn(page):
-                waits[number] = time.perf_counter() - began[number]
-        if time.perf_counter() > deadline:
-            raise SystemExit(f"only {len(waits)} of {n_sessions} pages were drawn in five minutes")
-        time.sleep(0.1)
-    return pages, [waits[number] for number in range(n_sessions)]
+    waits = []
+    for number, page in enumerate(pages):
+        # a browser draws nothing in pages that lie behind others, and not at once in one that has just come to the front
+        page.bring_to_front()
+        try:
+            wait_until(lambda page=page: is_drawn(page), patience=120.0)
+        except AssertionError:
+            raise SystemExit(f"page {number + 1} of {n_sessions} was not drawn in two minutes") from None
+        waits.append(time.perf_counter() - began[number])
+    return pages, waits
 
 
 def begin_to_grow(page):
