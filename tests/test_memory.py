@@ -9,9 +9,9 @@ import textwrap
 import mdtraj
 import numpy as np
 import psutil
-import pytest
 from fuzzing import argon
 
+from amaexplore.trajectory import memory
 from amaexplore.trajectory.memory import give_back, held_frames, let_go, mapped_file
 
 SCRIPT = """
@@ -98,7 +98,9 @@ def test_changes_that_the_file_does_not_get_are_kept(tmp_path):
 def test_what_was_freed_is_given_back():
     """The C library keeps pieces of this size, below any that is still in use, for ever."""
     if platform.libc_ver()[0] != "glibc":
-        pytest.skip("only the GNU C library keeps them, and can be asked for them")
+        assert memory._trim() is None  # nothing to ask, and asking does no harm
+        give_back()
+        return
     pieces = [np.ones(5_000) for _ in range(4_000)]
     last = pieces[-1]
     before = psutil.Process().memory_info().rss
