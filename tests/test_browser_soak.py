@@ -112,11 +112,10 @@ def _look_at_everything(page):
         if button.is_visible() and button.is_enabled():
             button.click()
             page.wait_for_timeout(300)
-    paths = page.get_by_role("button", name="paths", exact=True)
-    for _ in range(2):
-        paths.click()
-        _quiet(page)
-    _quiet(page)
+    for name in ("paths", "± errors", "what if ε"):
+        for _ in range(2):
+            page.get_by_role("button", name=name, exact=True).click()
+            _quiet(page)
 
 
 def _choose_everything(page):
