@@ -420,7 +420,7 @@ EXERCISES = {
                     hint="Is there a plateau in what you integrated? See notebook 03.",
                 ),
                 "maximum": Question(
-                    "ζ read at the maximum of ∫⟨FF⟩ is",
+                    "How is ζ, read at the maximum of ∫⟨FF⟩?",
                     choices=("too small", "right", "too large"),
                     hint="What does F = dP/dt say about the whole integral?",
                 ),
@@ -487,7 +487,7 @@ EXERCISES = {
                     "Mean first passage time from one minimum to the other.", "ps", 0.05, hint="Is your grid wide?"
                 ),
                 "twice_the_barrier": Question(
-                    "With a barrier twice as high it takes",
+                    "How long does it take with a barrier twice as high?",
                     choices=("less than five times", "more than five times"),
                     hint="Kramers: the exponential of the barrier.",
                 ),

@@ -48,3 +48,10 @@ def test_phase_space_has_a_picture():
     np.testing.assert_allclose(image["image"][0], density.values[1].T, rtol=1e-5, atol=1e-9)
     assert image["dw"] == pytest.approx([2.0])
     assert image["dh"] == pytest.approx([density.momentum_grid.length])
+
+
+def test_ticks_of_a_logarithmic_axis_of_one_decade():
+    """Bokeh's own would be 0.5 and 1."""
+    short = curves(np.array([0.08, 0.3, 1.0]), {"y": np.array([1.0, 2.0, 3e4])}, x_scale="log", y_scale="log")
+    assert {0.1, 0.2, 0.5, 1.0} <= set(short.xaxis[0].ticker.ticks)
+    assert not hasattr(short.yaxis[0].ticker, "ticks")

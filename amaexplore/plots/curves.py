@@ -1,7 +1,7 @@
 """Any curves in the project's style, and how a picture gets into a notebook without a network."""
 
 import numpy as np
-from bokeh.models import Band, ColumnDataSource, Span
+from bokeh.models import Band, ColumnDataSource, FixedTicker, PrintfTickFormatter, Span
 
 from .style import COLOURS, finish_legend, hover, new_figure
 
@@ -82,8 +82,28 @@ def curves(
         # a span has no place in the legend, and does not count for the range: one point of a line does both
         plot.line([float(own_x[0])], [float(level)], color=colour, line_dash="dashed", legend_label=name)
     hover(plot, renderers, [(x_label or "x", "@x"), (y_label or "y", "@y")], mode="mouse")
+    for axis, scale, ends in (
+        (plot.xaxis, x_scale, _ends(renderers, "x")),
+        (plot.yaxis, y_scale, _ends(renderers, "y")),
+    ):
+        # over little more than a decade the usual ticks are two, at most
+        if scale == "log" and ends[0] > 0.0 and ends[1] < 30.0 * ends[0]:
+            axis.ticker = FixedTicker(ticks=_one_two_five(*ends))
+            axis.formatter = PrintfTickFormatter(format="%g")
     finish_legend(plot, legend)
     return plot
+
+
+def _ends(renderers, name):
+    values = np.concatenate([[], *(renderer.data_source.data[name] for renderer in renderers)])
+    values = values[np.isfinite(values)]
+    return (values.min(), values.max()) if len(values) else (0.0, 0.0)
+
+
+def _one_two_five(low, high):
+    """1, 2 and 5 times every power of ten, from a little below ``low`` to a little above ``high``."""
+    decades = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
+    return [float(f"{step}e{decade}") for decade in decades for step in (1, 2, 5)]
 
 
 def _parts(x, line):
