@@ -9,6 +9,7 @@ from explorer_systems import brownian_particle
 
 import amaexplore as ama
 from amaexplore.explorer import front_end, page_state
+from amaexplore.explorer.app import Explorer
 
 
 class Shown:
@@ -68,6 +69,22 @@ def test_a_page_that_answers_is_left_alone(shown):
         explorer.session.stop()
 
     asyncio.run(notebook())
+    assert shown.contents == []
+
+
+@pytest.mark.parametrize(("own_page", "seconds"), [(False, 20.0), (True, 180.0)])
+def test_the_page_of_the_explorer_is_given_time(shown, own_page, seconds):
+    """It is known to draw widgets; that it is slow, one of many on a small machine, is no reason to send a static one."""
+
+    async def page():
+        loop, explorer = asyncio.get_running_loop(), Explorer(ama.Session(brownian_particle()), page=own_page)
+        explorer._repr_mimebundle_()
+        waits = explorer._watch._timer.when() - loop.time()
+        explorer._watch._timer.cancel()
+        explorer.session.stop()
+        return waits
+
+    assert asyncio.run(page()) == pytest.approx(seconds, abs=5.0)
     assert shown.contents == []
 
 

@@ -13,7 +13,7 @@ import traitlets
 from ..errors import InputError
 from .ahead import compile_ahead
 from .dashboard import Dashboard
-from .front_end import PAGE_PATIENCE, FrontEndWatch, fallback_html, self_test
+from .front_end import FrontEndWatch, fallback_html, self_test
 from .graph import SETTLED
 from .page_state import PageState
 from .panels import DataStep, DensityStep, NanoparticleStep, NumbersPanel, RegimeStep, WindowStep
@@ -103,7 +103,7 @@ class Explorer(widgets.Box):
         bundle = super()._repr_mimebundle_(**options)
         if bundle is None:
             return None
-        self._watch.begin(*([PAGE_PATIENCE] if self.keeper.page else []))
+        self._watch.begin(own_page=self.keeper.page)
         # what draws widgets prefers them; everything else shows this
         return bundle | {"text/html": fallback_html()}
 

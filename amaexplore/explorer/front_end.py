@@ -79,15 +79,15 @@ class FrontEndWatch:
         self._session, self._answered, self._failures, self._make_page = session, answered, failures, make_page
         self._handle = self._timer = self._loop = None
 
-    def begin(self, patience=PATIENCE):
-        """Start to wait, once, where there is a loop to wait in."""
+    def begin(self, own_page=False, patience=None):
+        """Start to wait, once, where there is a loop to wait in: on the explorer's own page longer."""
         if self._loop is not None:
             return
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._timer = self._loop.call_later(patience, self._look)
+        self._timer = self._loop.call_later(patience or (PAGE_PATIENCE if own_page else PATIENCE), self._look)
 
     def _look(self):
         if self._answered():

@@ -8,7 +8,7 @@ import ipywidgets as widgets
 from ...results import format_value
 from ...units import ENGINE_UNITS
 from .live import LivePanel
-from .step import Step, linked, number_field, number_of, show, text_of
+from .step import Step, labelled_field, linked, number_of, show, text_of
 
 __all__ = ["DataStep"]
 
@@ -68,8 +68,8 @@ class DataStep(Step):
             layout={"width": "32%"},
         )
         self.units.tooltip = "Units of the numbers, where the file does not say (LAMMPS, columns)"
-        self.step = number_field("Δt (ps)", "file's", "Time between frames; empty: what the file says", "32%")
-        self.mass = number_field(
+        self.step = labelled_field("Δt (ps)", "file's", "Time between frames; empty: what the file says", "32%")
+        self.mass = labelled_field(
             "m (u)", "file's", "Mass of the nanoparticle, for a series file that does not say it", "31%", "36px"
         )
         self.chooser = widgets.VBox(
@@ -80,13 +80,16 @@ class DataStep(Step):
             ]
         )
         self.live = LivePanel(session, self.folder)
-        self.frames = widgets.Text(
-            description="frames", placeholder="all; or start : stop", continuous_update=False,
-            layout={"width": "58%"}, style={"description_width": "44px"},
-        )  # fmt: skip
-        self.frames.tooltip = "Which frames are used, counted from 0: start : stop : step, as of a slice; empty: all"
+        self.frames = labelled_field(
+            "frames",
+            "all; or start : stop",
+            "Which frames are used, counted from 0: start : stop : step, as of a slice; empty: all",
+            "58%",
+        )
         linked(session, "frames", self.frames, self._frames_of, _frames_text)
-        self.temperature = number_field("T (K)", "measured", "Temperature; empty: measured from the velocities", "40%")
+        self.temperature = labelled_field(
+            "T (K)", "measured", "Temperature; empty: measured from the velocities", "40%"
+        )
         linked(session, "temperature", self.temperature, self._temperature_of, text_of)
         self.facts = widgets.HTML()
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout={"width": "100%", "height": "10px"})
@@ -157,15 +160,9 @@ class DataStep(Step):
         return self.session.frames if chosen is None else chosen
 
     def _temperature_of(self, text):
-        return self._positive(text, "T", "K", self.session.temperature)
-
-    def _positive(self, text, name, unit, before):
-        """A positive number that was typed, None for an empty field; anything else is said, and what was before stays."""
-        value = number_of(text)
-        fits = not text.strip() or (value is not None and 0.0 < value < float("inf"))
-        self._misread = "" if fits else f"{name} is a positive number of {unit}, or empty; got {text!r}."
+        value, self._misread = _positive(text, "T", "K")
         self.refresh()
-        return value if fits else before
+        return self.session.temperature if self._misread else value
 
     def _shown(self, file):
         path = Path(file)
@@ -189,15 +186,15 @@ class DataStep(Step):
         source = {"kind": "files", "files": files}
         if self.topology.value.strip():
             source["topology"] = str(self._inside(self.topology.value.strip()))
-        before = self.session.source
-        told = {
-            "units": self.units.value,
-            "timestep": self._positive(self.step.value, "Δt", "ps", before.get("timestep")),
-        }
-        said = self._misread
-        told["mass"] = self._positive(self.mass.value, "m", "u", before.get("mass"))
-        self._misread = said or self._misread
-        self.session.source = source | {name: value for name, value in told.items() if value}
+        before, said = self.session.source, []
+        for key, control, name, unit in (("timestep", self.step, "Δt", "ps"), ("mass", self.mass, "m", "u")):
+            value, misread = _positive(control.value, name, unit)
+            source[key] = before.get(key) if misread else value
+            said.append(misread)
+        # reduced units with σ, m and ε of their own have no name here: they stay until others are picked
+        source["units"] = self.units.value or (before.get("units") if isinstance(before.get("units"), dict) else None)
+        self._misread = next(filter(None, said), "")
+        self.session.source = {name: value for name, value in source.items() if value}
         self.refresh()
 
     def _inside(self, name):
@@ -228,6 +225,14 @@ class DataStep(Step):
         if state is not None:
             self.bar.value = state.fraction
             self.bar_text.value = f"<span class='ama-quiet'>{html.escape(state.message or title)}</span>"
+
+
+def _positive(text, name, unit):
+    """The number typed, None for an empty field, and what to say where it is no positive one (else nothing)."""
+    value = number_of(text)
+    if not text.strip() or (value is not None and 0.0 < value < float("inf")):
+        return value, ""
+    return None, f"{name} is a positive number of {unit}, or empty; got {text!r}."
 
 
 def _parsed_frames(text):

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from ...results import format_value
 from ..explanations import data_words, explained
-from .step import Step, linked, number_of, text_of
+from .step import Step, labelled_field, linked, number_of, text_of
 
 __all__ = ["DensityStep"]
 
@@ -59,7 +59,9 @@ class DensityStep(Step):
         self.axis = widgets.ToggleButtons(options=["x", "y", "z"], tooltips=["along x", "along y", "along z"])
         self.axis.add_class("ama-segments")
         self.axis.observe(lambda change: self._axis_picked(change["new"]), "value")
-        self.direction = _field("or", "1, 1, 0", "Any direction: three numbers", width="116px", label_width="16px")
+        self.direction = labelled_field(
+            "or", "1, 1, 0", "Any direction: three numbers", width="116px", label_width="16px"
+        )
         self.direction.observe(lambda change: self._direction_typed(change["new"]), "value")
 
     def _make_initial(self):
@@ -69,8 +71,8 @@ class DensityStep(Step):
         self.start.tooltip = (
             "How W̃ begins: a Gaussian; where the particle is in the data; or drawn on the plot with the mouse"
         )
-        self.mean = _field("R₀", "auto", "Mean of the initial Gaussian, nm", width="98px", label_width="20px")
-        self.std = _field(
+        self.mean = labelled_field("R₀", "auto", "Mean of the initial Gaussian, nm", width="98px", label_width="20px")
+        self.std = labelled_field(
             "σ₀", "auto", "Standard deviation of the initial Gaussian, nm", width="98px", label_width="20px"
         )
         self.start.observe(lambda change: self._start_picked(change["new"]), "value")
@@ -78,7 +80,9 @@ class DensityStep(Step):
             control.observe(lambda _change: self._initial_typed(), "value")
 
     def _make_horizon(self):
-        self.horizon = _field("until", "auto", "How far the density is followed", width="112px")
+        self.horizon = labelled_field(
+            "until", "auto", "How far the density is followed", width="112px", label_width="34px"
+        )
         self.unit = widgets.Dropdown(options=UNITS, layout={"width": "52px"})
         self.unit.tooltip = "ps, relaxation times of the momentum, or of the position"
         self.horizon.observe(lambda change: self._horizon_typed(change["new"]), "value")
@@ -88,7 +92,9 @@ class DensityStep(Step):
         linked(self.session, "boundary", self.boundary)
 
     def _make_target(self):
-        self.target = _field("reach", "a place", "Mean first-passage time to this place, nm", width="122px")
+        self.target = labelled_field(
+            "reach", "a place", "Mean first-passage time to this place, nm", width="122px", label_width="34px"
+        )
         linked(self.session, "target", self.target, number_of, text_of)
         self.fan = widgets.ToggleButton(
             description="± errors", tooltip="Carry the errors of γ, θ and f^th into W̃", layout={"width": "74px"}
@@ -263,15 +269,6 @@ def _initial_words(initial):
 def _set(control, text):
     if control.value != text:
         control.value = text
-
-
-def _field(label, placeholder, tooltip, width="134px", label_width="34px"):
-    field = widgets.Text(
-        description=label, placeholder=placeholder, continuous_update=False, layout={"width": width},
-        style={"description_width": label_width},
-    )  # fmt: skip
-    field.tooltip = tooltip
-    return field
 
 
 def _positive(text):

@@ -7,7 +7,7 @@ import ipywidgets as widgets
 from ...prediction import MASS_FACTORS
 from ...regime import SMALL
 from ..explanations import data_words, explained
-from .step import Step, linked, number_field, number_of, text_of
+from .step import Step, labelled_field, linked, number_of, text_of
 
 __all__ = ["RegimeStep"]
 
@@ -32,7 +32,7 @@ class RegimeStep(Step):
         self.choice.add_class("ama-segments")
         linked(session, "regime", self.choice)
         self.lights = widgets.HTML()
-        self.typical = number_field(
+        self.typical = labelled_field(
             "m̂ (u)", "mean mass", "Typical atomic mass, equation (3); empty: the mean over the subset", "43%"
         )
         linked(session, "typical_mass", self.typical, number_of, text_of)

@@ -133,8 +133,8 @@ def linked(session, name, control, to_session=None, to_control=None):
     return control
 
 
-def number_field(label, placeholder, tooltip, width, label_width="44px"):
-    """A field for one number, with its name before it."""
+def labelled_field(label, placeholder, tooltip, width, label_width="44px"):
+    """A field whose text counts when it is finished, with its name before it."""
     field = widgets.Text(
         description=label, placeholder=placeholder, continuous_update=False, layout={"width": width},
         style={"description_width": label_width},
