@@ -36,7 +36,7 @@ class DensityLines:
     """W̃ against R at a few times from dark to light, and at the time of the cursor in bold."""
 
     def __init__(self, compact=False):
-        self.root = new_figure("Reduced density W̃(R, t)", "R (nm)", "W̃ (1/nm)", compact=compact)
+        self.root = new_figure("W̃(R, t)", "R (nm)", "W̃ (1/nm)", compact=compact)
         self.source = {}
         self.now = {}
         self.histogram = ColumnDataSource({"left": [], "right": [], "top": []})
