@@ -79,6 +79,65 @@ def test_a_worker_that_dies_is_replaced_and_one_job_that_kills_them_all_is_named
         assert run_jobs(fatal, [3], client=client) == [9]
 
 
+def lasting(job, progress):
+    import time
+
+    time.sleep(0.3)
+    return job
+
+
+@pytest.fixture
+def small_cluster():
+    import distributed
+
+    local = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
+    )
+    with local, distributed.Client(local) as client:
+        yield local, client
+
+
+def test_a_cluster_without_workers_says_so_and_goes_on_when_some_come(small_cluster):
+    local, client = small_cluster
+    said = []
+
+    def leave_and_come(fraction, text):
+        if not said:
+            local.scale(0)
+        if "no workers" in text:
+            local.scale(1)
+        said.append(text)
+
+    assert run_jobs(lasting, [1, 2, 3, 4, 5, 6], client=client, progress=leave_and_come) == [1, 2, 3, 4, 5, 6]
+    assert "the Dask cluster has no workers left; start some with 'dask worker ADDRESS'" in said
+    assert said[-1] == "simulating"
+
+
+def test_a_cluster_that_stays_without_workers_ends_the_wait(small_cluster, monkeypatch):
+    local, client = small_cluster
+    monkeypatch.setattr("amaexplore.trajectory.cluster.PATIENCE", 1.5)
+    with pytest.raises(ama.AmaError, match=r"For 1\.5 s the Dask cluster has no workers left; start some"):
+        run_jobs(lasting, list(range(20)), client=client, progress=lambda fraction, text: local.scale(0))
+
+
+def test_work_on_a_cluster_is_cancelled_while_nothing_comes(small_cluster):
+    local, client = small_cluster
+
+    def stop(fraction, text):
+        local.scale(0)
+        if "no workers" in text:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        run_jobs(lasting, list(range(20)), client=client, progress=stop)
+
+
+def test_a_scheduler_that_goes_away_is_named(small_cluster):
+    local, client = small_cluster
+    with pytest.raises(ama.AmaError, match="The Dask scheduler went away"):
+        run_jobs(lasting, list(range(20)), client=client, progress=lambda fraction, text: local.close())
+
+
 def test_jobs_keep_their_order_and_progress_rises():
     seen = []
     assert run_jobs(square, [3, 1, 2], workers=1, progress=lambda f, t: seen.append(f)) == [9, 1, 4]

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from ..errors import AmaError, InputError
-from ..trajectory.cluster import deadly_work_told
+from ..trajectory.cluster import finished, give_up
 from .progress import report
 
 __all__ = ["job_seed", "run_jobs"]
@@ -81,18 +81,20 @@ def _in_processes(function, jobs, workers, progress, text):
 
 
 def _on_cluster(function, jobs, client, progress, text):
-    from distributed import as_completed
-
     # pure=False: the scheduler must not take two jobs for one
     futures = client.map(function, jobs, [None] * len(jobs), pure=False)
+    done = 0
+
+    def tell(wrong=None):
+        report(progress, done / len(jobs), wrong or text)
+
     try:
-        with deadly_work_told():
-            for n, future in enumerate(as_completed(futures)):
-                future.result()
-                report(progress, (n + 1) / len(jobs), text)
-            return [future.result() for future in futures]
+        for _ in finished(client, futures, tell):
+            done += 1
+            tell()
+        return [future.result() for future in futures]
     finally:
-        client.cancel(futures)
+        give_up(client, futures)
 
 
 def _share_of(progress, n, n_jobs, text):

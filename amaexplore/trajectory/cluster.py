@@ -5,13 +5,18 @@ counted beforehand; so the file is the same to the last bit, and a block whose w
 """
 
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import AmaError, InputError
 
-__all__ = ["connect", "deadly_work_told", "ingest_on", "on_cluster"]
+__all__ = ["connect", "finished", "give_up", "ingest_on", "on_cluster"]
+
+PATIENCE = 600.0  # s without any worker: one may come back, or come up in the queue of a batch system
+LOOK = 0.05  # s between two looks at what has come
+SAY = 1.0  # s between two words to who waits
 
 
 def connect(address):
@@ -67,7 +72,7 @@ def on_cluster(client, job, bounds, progress=None):
     """
     _check_workers(client, job)
     blocks = range(len(bounds))
-    told = _Told(progress, len(bounds), 1 if job.unwrapper is None or len(bounds) == 1 else 2)
+    told = _Told(client, progress, len(bounds), 1 if job.unwrapper is None or len(bounds) == 1 else 2)
     futures = []
     # a task that hands on the job: unlike scattered data it can be made again when the workers that hold it die
     shared = client.submit(_handed_on, replace(job, unwrapper=None), pure=False)
@@ -80,20 +85,65 @@ def on_cluster(client, job, bounds, progress=None):
                 states[block + 1] = states[block].after(scanned)
         futures = [client.submit(_write, shared, block, states[block], pure=False) for block in blocks]
         return list(told.each(futures, "writing blocks"))
-    except BaseException:
-        client.cancel(futures)
-        raise
+    finally:
+        give_up(client, futures)
 
 
-@contextmanager
-def deadly_work_told():
-    """Say in a sentence that a piece of work ended every worker that took it on, until the scheduler gave it up.
+def finished(client, futures, tell=None):
+    """The futures of a cluster as they end well, in any order.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    futures : list of distributed.Future
+    tell : callable (text), optional
+        Called about every second while nothing comes, with what is wrong or ``None``; may raise to stop.
+
+    Yields
+    ------
+    distributed.Future
 
     Raises
     ------
     AmaError
+        One of them ended every worker that took it on, no worker is left for ten minutes, or the scheduler is gone.
     """
+    from distributed import as_completed
+
+    coming = as_completed(futures)
+    said = manned = time.monotonic()
+    while not coming.is_empty():
+        if coming.has_ready():
+            for future in coming.next_batch(block=False):
+                with _told():
+                    future.result()  # a failure is raised here, at once
+                yield future
+            continue
+        now = time.monotonic()
+        if now - said > SAY:
+            said, wrong = now, None
+            if client.scheduler_info()["workers"]:
+                manned = now
+            else:
+                wrong = "the Dask cluster has no workers left; start some with 'dask worker ADDRESS'"
+            if now - manned > PATIENCE:
+                raise AmaError(f"For {PATIENCE:.3g} s {wrong}, and begin anew.")
+            if tell is not None:
+                tell(wrong)
+        time.sleep(LOOK)
+
+
+def give_up(client, futures):
+    """Cancel what is left of some work, where there is still somebody to tell."""
+    if client.status == "running":
+        client.cancel(futures)
+
+
+@contextmanager
+def _told():
+    """Say in a sentence that a piece of work ended every worker that took it on, or that the scheduler went away."""
     from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
 
     try:
         yield
@@ -103,25 +153,29 @@ def deadly_work_told():
             f"A piece of this work ended {error.allowed_failures + 1} workers of the Dask cluster, the last at {last}; look into "
             "what it said, most often that memory ran out, and give the workers more of it or start fewer."
         ) from None
+    except FutureCancelledError:
+        raise AmaError(
+            "The Dask scheduler went away, or gave this work up, before it was done; look into what it said, start it anew, and "
+            "begin again."
+        ) from None
 
 
 class _Told:
     """Progress over a few rounds of tasks."""
 
-    def __init__(self, progress, n_blocks, n_rounds):
-        self.progress, self.total, self.done = progress, n_blocks * n_rounds, 0
+    def __init__(self, client, progress, n_blocks, n_rounds):
+        self.client, self.progress, self.total, self.done = client, progress, n_blocks * n_rounds, 0
 
     def each(self, futures, text):
         """Results in the order of the futures, told as they come."""
-        from distributed import as_completed
+        for _ in finished(self.client, futures, lambda wrong: self._tell(wrong or text)):
+            self.done += 1
+            self._tell(f"{text}: {self.done} of {self.total}")
+        return [future.result() for future in futures]
 
-        with deadly_work_told():
-            for future in as_completed(futures):
-                future.result()  # a failure is raised here, at once
-                self.done += 1
-                if self.progress is not None:
-                    self.progress(min(1.0, self.done / self.total), f"{text}: {self.done} of {self.total}")
-            return [future.result() for future in futures]
+    def _tell(self, text):
+        if self.progress is not None:
+            self.progress(min(1.0, self.done / self.total), text)
 
 
 def _handed_on(job):
