@@ -295,6 +295,11 @@ for harm, words in (("cut", "has become shorter since"), ("written over", "was w
         "a selection": lambda: data.order_parameters(range(9, 30)),
         "progressively": lambda: list(data.store().progressively(np.arange({n_atoms}) % 7 == 1, patience=1000)),
         "a table": lambda: data.store().running(np.arange(20), np.arange(1, 20)),
+        "a frame": lambda: data.positions[70],
+        "one atom of every frame": lambda: data.positions[:, 3].copy(),
+        "an average": lambda: data.forces.mean(axis=0),
+        "a sum": lambda: data.velocities + 1.0,
+        "another type": lambda: data.velocities.astype(float),
     }}
     if harm == "cut":
         questions |= {{

@@ -1,6 +1,7 @@
 """Stores on disk: equal to loading, never stale, never half-written, made by anyone in any order."""
 
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -445,3 +446,35 @@ def test_nobody_at_the_address():
 
     with pytest.raises(InputError, match="No Dask scheduler answers"):
         connect("no such address")
+
+
+def test_a_field_of_a_store_behaves_as_an_array(tmp_path, rng):
+    """Views stay behind the check of the file; what no longer shares its memory is an ordinary array."""
+    positions = rng.normal(size=(20, 6, 3))
+    ama.Trajectory.from_arrays(positions=positions, masses=np.ones(6), timestep=1.0).save(tmp_path / "run.h5md")
+    stored = ama.ingest(tmp_path / "run.h5md").positions
+    single = positions.astype(stored.dtype)
+    for name, take in {
+        "a frame": lambda a: a[3],
+        "a number": lambda a: a[3, 2, 1],
+        "an atom": lambda a: a[:, 2],
+        "chosen frames": lambda a: a[[1, 5]],
+        "a mask": lambda a: a[np.arange(20) % 3 == 0],
+        "a view of a view": lambda a: a[2:9][::2, 1:3],
+        "a sum": lambda a: a + a[::-1],
+        "an average": lambda a: a.mean(axis=0),
+        "a copy": lambda a: a.copy(),
+        "another type": lambda a: a.astype(np.float16),
+        "a product": lambda a: a[:, 0] @ np.eye(3),
+        "into another": lambda a: np.multiply(a, 2.0, out=np.empty(a.shape, a.dtype)),
+        "an array": np.array,
+        "differences": lambda a: np.diff(a, axis=0),
+        "pickled": lambda a: pickle.loads(pickle.dumps(a)),
+    }.items():
+        found, expected = take(stored), take(single)
+        # atoms lie in another order in memory, in which an average is summed
+        np.testing.assert_allclose(found, expected, rtol=1e-13 if name == "an average" else 0, atol=1e-15, err_msg=name)
+        assert found.dtype == expected.dtype, name
+        shared = np.may_share_memory(found, stored)
+        assert shared == (name in ("a frame", "an atom", "a view of a view")), name
+        assert type(found) is (sidecar.MappedField if shared else type(expected)), name

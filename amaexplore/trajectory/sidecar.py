@@ -331,7 +331,10 @@ def open_sidecar(path):
                 box=file["box"][()] if "box" in file else None,
             )
         if len(store.blocks) == 1:
-            fields = {name: store.blocks[0].frame_major(name) for name in store.fields}
+            fields = {
+                name: MappedField.of(store.blocks[0].frame_major(name), store.require_unchanged)
+                for name in store.fields
+            }
         else:
             fields = {name: StoredField(store, name) for name in store.fields}
         trajectory = Trajectory(**arrays, **fields, **facts)
@@ -409,6 +412,58 @@ def _want_rows(mapped, starts, atoms):
         for first, last in zip(firsts, lasts):
             begin = (offset + first * row) // PAGE * PAGE
             mapped.madvise(mmap.MADV_WILLNEED, begin, offset + (last + 1) * row - begin)
+
+
+class MappedField(np.ndarray):
+    """An array that is mapped from a file, and is looked at only while that file is what it was.
+
+    The system ends a program that reads what somebody has cut off. Whatever does not share its memory is an ordinary array.
+    """
+
+    @classmethod
+    def of(cls, values, require_unchanged):
+        """``values`` themselves, not a copy, behind a check that raises an error where they must not be read."""
+        field = values.view(cls)
+        field.require_unchanged = require_unchanged
+        return field
+
+    def __array_finalize__(self, source):
+        shares = isinstance(source, MappedField) and np.may_share_memory(self, source)
+        self.require_unchanged = source.require_unchanged if shares else _nothing
+
+    def __getitem__(self, key):
+        self.require_unchanged()
+        found = super().__getitem__(key)
+        return _plain(found) if isinstance(found, MappedField) and found.require_unchanged is _nothing else found
+
+    def copy(self, order="C"):
+        """An ordinary array of the same numbers."""
+        self.require_unchanged()
+        return np.array(self, order=order)
+
+    def astype(self, *arguments, **options):
+        """An ordinary array of another type."""
+        self.require_unchanged()
+        return _plain(self).astype(*arguments, **options)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        for one in inputs:
+            if isinstance(one, MappedField):
+                one.require_unchanged()
+        options |= {name: tuple(map(_plain, options[name])) for name in ("out",) if options.get(name)}
+        return getattr(ufunc, method)(*map(_plain, inputs), **options)
+
+    def __reduce__(self):
+        self.require_unchanged()
+        return np.array(self).__reduce__()
+
+
+def _nothing():
+    pass
+
+
+def _plain(one):
+    return one.view(np.ndarray) if isinstance(one, MappedField) else one
 
 
 class StoredField:
