@@ -1,6 +1,8 @@
 """Equation (56) against Klein-Kramers' exact Gaussians, the Smoluchowski limit and free flight."""
 
+import ast
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -317,3 +319,32 @@ def test_what_is_clipped_can_be_asked_before_the_frames():
     assert "lowest" in w.diagnostics
     with pytest.raises(KeyError):
         w.diagnostics["nothing"]
+
+
+def test_diagnostics_that_come_late_look_like_any_dict():
+    """What was below zero is known when all frames are made, and until then costs nothing."""
+
+    def density():
+        return trap(1.0).evolve(("gaussian", 0.5 * SIGMA, 0.5 * SIGMA), times=[1.0, 5.0])
+
+    made = density()
+    assert made.values.min() >= 0.0
+    known = dict(made.diagnostics.items())
+    assert known["clipped"] >= 0.0 >= known["lowest"]
+    for ask in (
+        dict,
+        lambda one: {name: one[name] for name in one},
+        lambda one: {name: one.get(name) for name in known},
+        lambda one: dict(zip(one.keys(), one.values())),
+        lambda one: pickle.loads(pickle.dumps(one)),
+        lambda one: ast.literal_eval(repr(one)),
+    ):
+        late = density().diagnostics
+        assert "clipped" in late
+        assert "nothing" not in late
+        assert late.get("nothing", 3) == 3
+        with pytest.raises(KeyError, match="nothing"):
+            late["nothing"]
+        assert ask(late) == known
+        assert late == known
+        assert len(late) == len(known)

@@ -213,3 +213,19 @@ def test_scaled_variables_keep_the_energy(rng):
     assert scaled.scaled(1.0 / epsilon).combined == pytest.approx(profile.combined)
     with pytest.raises(InputError, match="positive number"):
         profile.scaled(0.0)
+
+
+def test_what_a_mean_force_says_of_itself_and_is_without_a_profile(rng):
+    series = ama.OrderParameters.from_arrays(
+        timestep=0.1, mass=50.0, net_force=3.0 + rng.normal(size=(4, 500, 3)), temperature=300.0
+    )
+    plain = ama.mean_force(series, "z")
+    # without positions it is the same everywhere, and has no error along R to draw
+    np.testing.assert_array_equal(plain.at(np.array([-1.0, 0.0, 7.0])), plain.constant)
+    assert abs(plain.constant - 3.0) < 4.0 * plain.constant_std
+    assert plain.sample(rng) is plain
+    assert [name for name, _ in plain.summary()] == ["axis", "mean over the run"]
+    whole = ama.mean_force(GeneralizedLangevin(trap=50.0).sample(seed=1, n_replicas=2, n_frames=3000), "x")
+    words = dict(whole.summary())
+    assert words["bins"] == f"{len(whole.positions)} from {whole.bins[0]:.4g} to {whole.bins[-1]:.4g} nm"
+    assert words["binned against spline"].startswith(f"χ² per bin {whole.agreement:.2g} ")

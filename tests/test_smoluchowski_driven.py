@@ -1,10 +1,13 @@
 """Equation (29) with a force that depends on time, against exact Gaussians and balance of probability."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 
 from amaexplore import Grid, InputError, Smoluchowski
+from amaexplore.reduced_density import driven
 from amaexplore.reduced_density.driven import depends_on_time
 from amaexplore.units import thermal_energy
 
@@ -98,3 +101,20 @@ def test_which_callables_take_the_time():
     assert not depends_on_time(np.sin)
     assert not depends_on_time(lambda x, y: x, n_axes=2)
     assert not depends_on_time(3.0)
+
+
+def test_steps_that_are_too_long_fall_back_to_what_stays_positive(monkeypatch):
+    """With the error left uncontrolled TR-BDF2 rings below zero; backward Euler takes those steps, and the trap is met all the same."""
+    monkeypatch.setattr(driven, "TOLERANCE", 1e3)
+    grid = Grid(-3.0, 3.0, 1200)
+    s = Smoluchowski(grid, DIFFUSION, mean_force=lambda R, t: -SPRING * R * (1.0 + 0.0 * t), temperature=TEMPERATURE)
+    w = s.evolve(("gaussian", 0.5, 0.005), [0.0, 40.0, 80.0])
+    assert w.values.min() >= 0.0
+    np.testing.assert_allclose(w.probability, 1.0, atol=1e-12)
+    number = re.fullmatch(r"TR-BDF2, (\d+) steps by backward Euler to stay positive", w.diagnostics["scheme"])
+    assert number is not None
+    assert 0 < int(number[1]) <= w.diagnostics["n_steps"]
+    # after 16 relaxation times nothing of the way is left
+    boltzmann = np.exp(-0.5 * SPRING * grid.centres**2 / KT)
+    boltzmann /= boltzmann.sum() * grid.width
+    assert np.abs(w.values[-1] - boltzmann).max() < 1e-3 * boltzmann.max()
