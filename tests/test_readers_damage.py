@@ -145,3 +145,16 @@ def test_a_stated_number_of_dcd_frames_is_believed(tmp_path, rng):
     path.write_bytes(data[: len(data) - 2 * each])
     with pytest.raises(InputError, match=r"frame 10 of 12 .*frames=slice\(0, 10\)"):
         ama.load(path, **given)
+
+
+@pytest.mark.parametrize("name", ["time", "cell_lengths", "cell_angles"])
+def test_cells_and_times_of_an_mdtraj_file_must_fit_its_frames(tmp_path, name, monkeypatch):
+    """Told by their shapes: a few bytes can claim more numbers than there is memory to read them into."""
+    path = tmp_path / "run.h5"
+    shapes = {"coordinates": (5, 6, 3), "time": (5,), "cell_lengths": (5, 3), "cell_angles": (5, 3)}
+    with h5py.File(path, "w") as file:
+        for key, shape in (shapes | {name: (10**8, 10_000, 3)}).items():
+            file.create_dataset(key, shape, "f4", chunks=(1, *shape[1:]) if key != name else (1, 10_000, 3))
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("something was read"))
+    with pytest.raises(FormatError, match=rf"{name} of shape \(100000000, 10000, 3\) beside 5 frames"):
+        ama.load(path)

@@ -37,6 +37,10 @@ class MdtrajHdf5Source(FrameSource):
                 raise ValueError(f"coordinates and velocities of shapes {sorted(shapes)}")
             if n_atoms < 1 or n_frames < 1:
                 raise ValueError(f"coordinates of {n_frames} frames and {n_atoms} atoms")
+            for key, shape in (("time", ()), ("cell_lengths", (3,)), ("cell_angles", (3,))):
+                # seen before anything is read: a few bytes can claim more numbers than there is memory
+                if key in self._file and self._file[key].shape != (n_frames, *shape):
+                    raise ValueError(f"{key} of shape {self._file[key].shape} beside {n_frames} frames")
             topology = _topology(contents(self._file["topology"], 0)) if "topology" in self._file else None
         except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
             if isinstance(error, FormatError):
