@@ -116,7 +116,7 @@ def test_a_cluster_without_workers_says_so_and_goes_on_when_some_come(small_clus
 def test_a_cluster_that_stays_without_workers_ends_the_wait(small_cluster, monkeypatch):
     local, client = small_cluster
     monkeypatch.setattr("amaexplore.trajectory.cluster.PATIENCE", 1.5)
-    with pytest.raises(ama.AmaError, match=r"For 1\.5 s the Dask cluster has no workers left; start some"):
+    with pytest.raises(ama.AmaError, match=r"Waited for 1\.5 s: the Dask cluster has no workers left; start some"):
         run_jobs(lasting, list(range(20)), client=client, progress=lambda fraction, text: local.scale(0))
 
 

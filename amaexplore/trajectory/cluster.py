@@ -115,7 +115,7 @@ def finished(client, futures, tell=None):
     while not coming.is_empty():
         if coming.has_ready():
             for future in coming.next_batch(block=False):
-                with _told():
+                with _deaths_told():
                     future.result()  # a failure is raised here, at once
                 yield future
             continue
@@ -127,7 +127,7 @@ def finished(client, futures, tell=None):
             else:
                 wrong = "the Dask cluster has no workers left; start some with 'dask worker ADDRESS'"
             if now - manned > PATIENCE:
-                raise AmaError(f"For {PATIENCE:.3g} s {wrong}, and begin anew.")
+                raise AmaError(f"Waited for {PATIENCE:.3g} s: {wrong}, and begin anew.")
             if tell is not None:
                 tell(wrong)
         time.sleep(LOOK)
@@ -140,7 +140,7 @@ def give_up(client, futures):
 
 
 @contextmanager
-def _told():
+def _deaths_told():
     """Say in a sentence that a piece of work ended every worker that took it on, or that the scheduler went away."""
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError

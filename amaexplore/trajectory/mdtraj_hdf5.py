@@ -60,11 +60,6 @@ class MdtrajHdf5Source(FrameSource):
                 fields = {name: self._scaled(name, rows) for name in self._data}
                 times = self._plain("time", rows, "time", "ps")
                 box = self._box(rows)
-                lengths = {len(values) for values in (*fields.values(), times, box) if values is not None}
-                if times is not None and times.ndim != 1:
-                    raise ValueError(f"times of shape {times.shape}")
-                if lengths != {len(part)}:
-                    raise ValueError(f"coordinates, times and cells are of {sorted(lengths)} frames")
             yield Frames(np.full(len(part), np.nan) if times is None else times, fields, box)
 
     def _scaled(self, name, rows):
