@@ -1,19 +1,7 @@
-"""What all tests share: a seeded generator, floating-point errors that raise, and kernels compiled beside the first tests."""
+"""What all tests share: a seeded generator, and floating-point errors that raise."""
 
 import numpy as np
 import pytest
-
-from amaexplore.explorer.ahead import compile_ahead
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _kernels_compiled_beside():
-    # on a machine where nothing is compiled yet: the second core does it meanwhile, as for somebody who opens the explorer
-    process = compile_ahead()
-    yield
-    if process is not None and process.poll() is None:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
