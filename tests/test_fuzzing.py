@@ -10,7 +10,7 @@ import pytest
 
 import amaexplore as ama
 from amaexplore.errors import FormatError
-from amaexplore.trajectory.hdf5_damage import refuse_endless_heaps
+from amaexplore.trajectory.hdf5_damage import contents, refuse_impossible_texts
 from amaexplore.trajectory.sidecar import open_sidecar
 
 
@@ -140,15 +140,60 @@ def test_texts_of_impossible_size_are_refused(tmp_path):
         file["numbers"], file["text"] = np.zeros(5), "a" * 300
     whole = path.read_bytes()
     heap = whole.index(b"GCOL")
-    refuse_endless_heaps(path)
+    refuse_impossible_texts(path)
     free = heap + 16 + 16 + 304
     assert int.from_bytes(whole[free + 8 : free + 16], "little") == 4096 - (free - heap)
     for place, size in ((free, 0), (heap + 16, 2**64 - 16)):
         path.write_bytes(whole[: place + 8] + size.to_bytes(8, "little") + whole[place + 16 :])
         with pytest.raises(FormatError, match=r"impossible size"):
-            refuse_endless_heaps(path)
+            refuse_impossible_texts(path)
     whole = fuzzing.sidecar(np.random.default_rng(0))
     place = whole.rindex(b"GCOL") + 16 + 8
     path.write_bytes(whole[:place] + (2**64 - 16).to_bytes(8, "little") + whole[place + 8 :])
     with pytest.raises(FormatError, match=rf"{path.name} is damaged: the texts in it, at byte \d+"):
         open_sidecar(path)
+
+
+@pytest.mark.parametrize("block", [0, 512])
+def test_texts_longer_than_what_they_are_kept_in_are_refused(tmp_path, block):
+    """HDF5 would take the memory that a text claims, up to 4 GiB, before it looks whether the text is there."""
+    path = tmp_path / "damaged.h5"
+    with h5py.File(path, "w", userblock_size=block) as file:
+        file["text"] = "a" * 300
+        file["text"].attrs["unit"] = "nm of no use"
+    whole = path.read_bytes()
+    heap = (whole.index(b"GCOL") - block).to_bytes(8, "little")
+    places = [found.start() - 4 for found in re.finditer(re.escape(heap), whole)]
+    assert sorted(int.from_bytes(whole[place : place + 4], "little") for place in places) == [12, 300]
+    refuse_impossible_texts(path)
+    for place in places:
+        # what HDF5 finds out in no time is left to it
+        for length, refused in ((1000, False), (2**26, False), (2**26 + 1, True), (2**32 - 1, True)):
+            path.write_bytes(whole[:place] + length.to_bytes(4, "little") + whole[place + 4 :])
+            if refused:
+                with pytest.raises(FormatError, match=rf"the text that byte {place} refers to claims {length:,} bytes"):
+                    refuse_impossible_texts(path)
+            else:
+                refuse_impossible_texts(path)
+
+
+def test_texts_that_refer_to_nowhere_are_refused(tmp_path):
+    path = tmp_path / "damaged.h5"
+    with h5py.File(path, "w") as file:
+        file["text"] = ["a" * 300, "b"]
+        file.create_dataset("empty", shape=(2,), dtype=h5py.string_dtype())
+        place = file["text"].id.get_offset()
+        assert list(contents(file["text"])) == [b"a" * 300, b"b"]
+        assert contents(file["text"], 1) == b"b"
+        assert list(contents(file["empty"])) == [b"", b""]
+    whole = path.read_bytes()
+    second = place + 16
+    path.write_bytes(whole[:second] + bytes.fromhex("ffffff7f ffffff00") + whole[second + 8 :])
+    refuse_impossible_texts(path)
+    with h5py.File(path) as file, pytest.raises(ValueError, match="a text of /text is said to be longer than the file"):
+        contents(file["text"])
+    # where the data are said to begin with the file, its first bytes would be a length of 1.2 GB
+    layout = whole.index(place.to_bytes(8, "little") + (32).to_bytes(8, "little"))
+    path.write_bytes(whole[:layout] + bytes(8) + whole[layout + 8 :])
+    with h5py.File(path) as file, pytest.raises(ValueError, match="/text stands where the file itself begins"):
+        contents(file["text"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AmaError, FormatError
-from .hdf5_damage import refuse_endless_heaps
+from .hdf5_damage import refuse_impossible_texts
 
 __all__ = [
     "CHUNK_BYTES",
@@ -188,7 +188,7 @@ def refuse_elsewhere(file, path):
     """
     import h5py
 
-    refuse_endless_heaps(path)
+    refuse_impossible_texts(path)
     groups, seen = [file], set()
     while groups:
         group = groups.pop()

@@ -23,7 +23,7 @@ import platformdirs
 from ..errors import FormatError, InputError, MissingFieldError, Notice
 from ..files import new_part, reason_of, take_place
 from .frames import laid_out_as, refuse_elsewhere
-from .hdf5_damage import attribute, contents, refuse_endless_heaps
+from .hdf5_damage import attribute, contents, refuse_impossible_texts
 from .memory import memory_budget, require_whole
 from .store import FIELDS, AtomStore, StoreBlock, attach_store, padded, read_only
 
@@ -143,7 +143,7 @@ def _glob_safe(name):
 
 def _read_mark(path):
     try:
-        refuse_endless_heaps(path)
+        refuse_impossible_texts(path)
         with h5py.File(path, "r") as file:
             return json.loads(attribute(file, "fingerprint", ""))
     except (FormatError, OSError, KeyError, ValueError):  # not ours, or damaged: not ours to touch
