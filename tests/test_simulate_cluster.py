@@ -1,6 +1,12 @@
 """Sampling spread over processes and over a Dask cluster: the numbers do not depend on where they were made."""
 
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
+import psutil
 import pytest
 
 import amaexplore as ama
@@ -49,10 +55,38 @@ def test_a_dask_cluster_gives_the_numbers_of_one(alone):
     assert seen[-1] == 1.0
 
 
-def test_a_worker_that_dies_is_replaced_and_one_job_that_kills_them_all_is_named(tmp_path):
-    import dask
+@pytest.fixture
+def cluster_of_processes(tmp_path):
+    """A scheduler and a worker of their own, as on a machine of many: a worker that dies is started again beside."""
     import distributed
 
+    file, environment = tmp_path / "scheduler.json", os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    here = ["--scheduler-file", str(file), "--no-dashboard"]
+    started = []
+    try:
+        for program in (["scheduler", "--port", "0"], ["worker", "--nthreads", "1"]):
+            with (tmp_path / f"{program[0]}.log").open("w") as log:
+                command = [sys.executable, "-m", "dask", *program, *here]
+                started.append(subprocess.Popen(command, env=environment, stderr=log, cwd=tmp_path))
+            wait_for(file)
+        with distributed.Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(1, timeout=60)
+            yield client
+    finally:
+        for process in started:
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+                one.kill()
+            process.wait()
+
+
+def wait_for(file, patience=60.0):
+    end = time.monotonic() + patience
+    while not file.exists():
+        assert time.monotonic() < end, f"nobody wrote {file.name} in {patience:g} s"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_dies_is_replaced_and_one_job_that_kills_them_all_is_named(tmp_path, cluster_of_processes):
     def fatal(job, progress):
         """Ends its worker: the first time, or whenever it comes to job 13."""
         import os
@@ -64,19 +98,12 @@ def test_a_worker_that_dies_is_replaced_and_one_job_that_kills_them_all_is_named
         return job * job
 
     # a job is given up when it ended two workers
-    settings = {"distributed.worker.daemon": False, "distributed.scheduler.allowed-failures": 1}
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as local,
-        distributed.Client(local) as client,
-    ):
-        assert run_jobs(fatal, [0, 1, 2], client=client) == [0, 1, 4]
-        assert (tmp_path / "died-1").exists()
-        with pytest.raises(
-            ama.AmaError, match=r"ended 2 workers of the Dask cluster, the last at tcp://\S+; look into"
-        ):
-            run_jobs(fatal, [0, 13], client=client)
-        assert run_jobs(fatal, [3], client=client) == [9]
+    client = cluster_of_processes
+    assert run_jobs(fatal, [0, 1, 2], client=client) == [0, 1, 4]
+    assert (tmp_path / "died-1").exists()
+    with pytest.raises(ama.AmaError, match=r"ended 2 workers of the Dask cluster, the last at tcp://\S+; look into"):
+        run_jobs(fatal, [0, 13], client=client)
+    assert run_jobs(fatal, [3], client=client) == [9]
 
 
 def lasting(job, progress):
