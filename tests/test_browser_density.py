@@ -47,7 +47,7 @@ def _now(page):
 
 
 def test_a_density_is_drawn_with_the_mouse(page):
-    page.locator(".ama-step").nth(4).locator("select").first.select_option(label="drawn ✎")
+    page.locator(".ama-step").nth(4).locator("select").first.select_option(label="drawn\u00a0✎")
     page.get_by_text("Press the mouse on the plot").wait_for()
     # the plot has its place once every step has its numbers
     wait_until(lambda: page.locator(".ama-number.ama-working, .ama-number.ama-stale").count() == 0)
