@@ -1,5 +1,7 @@
 """What all tests share: a seeded generator, floating-point errors that raise, and who runs beside whom."""
 
+from pathlib import PurePath
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,16 @@ def _floating_point_errors_raise():
         yield
 
 
-def pytest_collection_modifyitems(config, items):
-    """With ``-n 2 --dist loadgroup``: the tests of a file stay together, since they share what they set up."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        file = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("one by one" if file.startswith(ONE_BY_ONE) else file))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``-n 2``: the tests of a file stay together, since they share what they set up, and in their order."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneByOne(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "one by one" if PurePath(file).name.startswith(ONE_BY_ONE) else file
+
+    # what takes longest is among the first files, not among those with most tests
+    config.option.loadscopereorder = False
+    return OneByOne(config, log)

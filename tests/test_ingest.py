@@ -383,7 +383,9 @@ def cluster():
 
     with (
         dask.config.set({"distributed.worker.daemon": False, "distributed.admin.tick.limit": "1h"}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as local,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as local,
         distributed.Client(local) as client,
     ):
         yield client

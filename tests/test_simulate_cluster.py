@@ -41,7 +41,9 @@ def test_processes_give_the_numbers_of_one(alone):
 def test_a_dask_cluster_gives_the_numbers_of_one(alone):
     import distributed
 
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    )
     with cluster, distributed.Client(cluster) as client:
         seen = []
         result = ama.sample_held(
@@ -118,7 +120,7 @@ def small_cluster():
     import distributed
 
     local = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50
     )
     with local, distributed.Client(local) as client:
         yield local, client
