@@ -177,6 +177,26 @@ def test_texts_longer_than_what_they_are_kept_in_are_refused(tmp_path, block):
                 refuse_impossible_texts(path)
 
 
+def test_what_looks_like_a_heap_is_looked_at_wherever_it_lies(tmp_path):
+    """In what a program put before the format it is not one; within another it is."""
+    path = tmp_path / "odd.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["text"] = "a" * 300
+    whole = path.read_bytes()
+    for size in (32, 64):  # with an end, and without one
+        fake = b"GCOL\x01\x00\x00\x00" + size.to_bytes(8, "little") + (1).to_bytes(8, "little") + bytes(40)
+        path.write_bytes(fake + whole[len(fake) :])
+        refuse_impossible_texts(path)
+        with h5py.File(path) as file:
+            assert contents(file["text"]) == b"a" * 300
+    # the text itself holds what would be a heap of one object after which no step leads on
+    place = whole.index(b"a" * 300)
+    endless = fake[:16] + (0).to_bytes(16, "little")
+    path.write_bytes(whole[:place] + endless + whole[place + len(endless) :])
+    with pytest.raises(FormatError, match=rf"at byte {place}, have an impossible size"):
+        refuse_impossible_texts(path)
+
+
 def test_texts_that_refer_to_nowhere_are_refused(tmp_path):
     path = tmp_path / "damaged.h5"
     with h5py.File(path, "w") as file:

@@ -84,7 +84,7 @@ def _require_known(kind, name):
 
 
 def refuse_impossible_texts(path):
-    """Look for both kinds of damage near both ends of an HDF5 file (all of one up to 16 MiB).
+    """Look for endless heaps and too long texts near both ends of an HDF5 file (all of one up to 16 MiB).
 
     Raises
     ------
@@ -97,11 +97,12 @@ def refuse_impossible_texts(path):
         for begin in {0, max(0, size - LOOKED_AT)}:
             file.seek(begin)
             pieces[begin] = file.read(LOOKED_AT)
-    # addresses count from here, behind whatever a program may have put before
+    # addresses count from here, behind whatever a program may have put before, which is nobody's heap
     base = max(0, pieces[0].find(FORMAT))
     heaps = {}
     for begin, data in pieces.items():
-        found = {match.start(): _end_of_heap(data, match.start()) for match in re.finditer(re.escape(HEAP), data)}
+        places = [match.start() for match in re.finditer(re.escape(HEAP), data) if begin + match.start() >= base]
+        found = {place: _end_of_heap(data, place) for place in places}
         wrong = _first_endless(data, {place: end for place, end in found.items() if end <= len(data)})
         if wrong is not None:
             raise FormatError(f"{path} is damaged: the texts in it, at byte {begin + wrong}, have an impossible size.")
